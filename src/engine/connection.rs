@@ -1,0 +1,174 @@
+//! One connection from the greeting to its end.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::session::{End, Session};
+use crate::message::Frame;
+use crate::monitor::{DisconnectReason, DropReason, EventKind, PeerInfo};
+use crate::pipe::{PeerKey, Wakes, WireBuf};
+use crate::proto::{self, Handshake, HandshakeError};
+use crate::socket::{Core, Pipe};
+use crate::transport::Stream;
+
+/// After our last byte we read on until the peer has seen our end, at most this long: closing with
+/// unread bytes would reset the connection and destroy what the peer has not yet received.
+const PARTING: Duration = Duration::from_millis(500);
+
+/// A peer that may be admitted.
+pub(super) struct Ready {
+    pub(super) peer: proto::Peer,
+    pub(super) info: Arc<PeerInfo>,
+    /// What came in the same read as the end of its handshake.
+    pub(super) input: BytesMut,
+}
+
+/// Greets the peer and waits until it is ready, by one absolute deadline (A1.7, D1, D2).
+pub(super) async fn handshake(core: &Core, stream: &Stream) -> Result<Ready, HandshakeError> {
+    let options = &core.options;
+    let deadline = Instant::now() + options.handshake_timeout;
+    let config = proto::Config {
+        socket_type: core.kind,
+        identity: options.routing_id.clone(),
+        properties: options.metadata.clone(),
+        max_handshake_frame: options.max_handshake_frame,
+        security: proto::Security::default(),
+    };
+    let mut handshake = Handshake::new(config);
+    let mut input = BytesMut::new();
+    let peer = timeout_at(deadline, exchange(&mut handshake, stream, &mut input));
+    let peer = peer.await.unwrap_or(Err(HandshakeError::Timeout));
+    if peer.is_err() {
+        // An ERROR for the peer may be left; what fits into the kernel's buffer is enough for it.
+        let _ = stream.try_write_vectored(&[IoSlice::new(handshake.output())]);
+    }
+    let peer = peer?;
+    let info = Arc::new(PeerInfo {
+        address: stream.peer().to_string().into(),
+        socket_type: Some(peer.socket_type),
+        identity: Frame::copy_from_slice(&peer.identity),
+        metadata: peer.properties.clone(),
+    });
+    Ok(Ready { peer, info, input })
+}
+
+async fn exchange(
+    handshake: &mut Handshake,
+    stream: &Stream,
+    input: &mut BytesMut,
+) -> Result<proto::Peer, HandshakeError> {
+    let gone = |_: io::Error| HandshakeError::Closed;
+    loop {
+        write_all(stream, handshake.output()).await.map_err(gone)?;
+        if read(stream, input).await.map_err(gone)? == 0 {
+            return Err(HandshakeError::Closed);
+        }
+        if let Some(peer) = handshake.input(input)? {
+            write_all(stream, handshake.output()).await.map_err(gone)?;
+            return Ok(peer);
+        }
+    }
+}
+
+async fn write_all(stream: &Stream, bytes: &mut Vec<u8>) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.try_write_vectored(&[IoSlice::new(bytes)]) {
+            Ok(count) => drop(bytes.drain(..count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                std::future::poll_fn(|cx| stream.poll_write_ready(cx)).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn read(stream: &Stream, input: &mut BytesMut) -> io::Result<usize> {
+    loop {
+        // A handshake is small; what follows it is read in larger steps.
+        input.reserve(512);
+        match stream.try_read_buf(input) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                std::future::poll_fn(|cx| stream.poll_read_ready(cx)).await?;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Why a connection is over.
+pub(super) enum Outcome {
+    /// The socket did not take the peer.
+    Refused,
+    /// It was established, and has ended.
+    Ended(DisconnectReason),
+}
+
+/// Admits the peer and carries its traffic until the connection ends. What was not written goes to
+/// `unwritten`.
+pub(super) async fn run(
+    core: &Arc<Core>,
+    stream: Stream,
+    endpoint: &Arc<str>,
+    pipe: Pipe,
+    ready: Ready,
+    unwritten: &mut WireBuf,
+) -> (Outcome, Option<PeerKey>) {
+    let Ready { peer, info, input } = ready;
+    let key = match core.admit(endpoint, &info, pipe) {
+        Ok(key) => key,
+        Err(refused) => {
+            refuse(&stream, &refused.to_string());
+            core.events.emit(endpoint, Some(&info), EventKind::Refused(refused));
+            return (Outcome::Refused, None);
+        }
+    };
+    if !core.belongs(endpoint, key) {
+        // Unbound or disconnected meanwhile.
+        core.outbox.lock().close_pipe(key, Instant::now(), &mut Wakes::new());
+    }
+    core.events.emit(endpoint, Some(&info), EventKind::HandshakeSucceeded);
+    let mut session = Session::new(core, &stream, key, peer.minor, input);
+    let end = std::future::poll_fn(|cx| session.poll(cx)).await;
+    *unwritten = session.into_unwritten();
+    let reason = match end {
+        End::Flushed => {
+            let _ = stream.shutdown_write();
+            let _ = timeout(PARTING, read_to_end(&stream)).await;
+            DisconnectReason::ClosedByUs
+        }
+        End::Deadline => DisconnectReason::ClosedByUs,
+        End::Lost(reason) => reason,
+    };
+    core.events.emit(endpoint, Some(&info), EventKind::Disconnected(reason.clone()));
+    (Outcome::Ended(reason), Some(key))
+}
+
+/// Takes a peer out whose pipe lived only as long as its connection.
+pub(super) fn gone(core: &Core, endpoint: &Arc<str>, key: PeerKey, outcome: &Outcome) {
+    core.left(endpoint, key);
+    // A socket that closes counts what is left itself.
+    if !core.outbox.lock().is_closed() {
+        let ours = matches!(outcome, Outcome::Ended(DisconnectReason::ClosedByUs));
+        core.depart(key, false, if ours { DropReason::Linger } else { DropReason::Disconnect });
+    }
+}
+
+/// Tells the peer why, as well as the protocol allows: our READY may be on its way already (D25).
+fn refuse(stream: &Stream, reason: &str) {
+    let mut error = Vec::new();
+    proto::command::put_error(&mut error, reason);
+    let _ = stream.try_write_vectored(&[IoSlice::new(&error)]);
+}
+
+async fn read_to_end(stream: &Stream) -> io::Result<()> {
+    let mut input = BytesMut::with_capacity(4096);
+    while read(stream, &mut input).await? > 0 {
+        input.clear();
+    }
+    Ok(())
+}

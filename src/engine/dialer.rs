@@ -1,0 +1,142 @@
+//! Connecting to one endpoint, for ever: the connection's task is also the one that renews it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::time::{sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::connection::{self, Outcome, Ready};
+use crate::endpoint::Address;
+use crate::monitor::{DropReason, EventKind};
+use crate::pipe::{PeerKey, WireBuf};
+use crate::proto::HandshakeError;
+use crate::socket::{Core, Pipe};
+use crate::transport::{self, Stream};
+
+/// Connects to `address` and carries the traffic; connects anew when that ends, until told to
+/// stop. `key` is the pipe made at connect; without one, each connection gets its own (C6.6).
+pub(crate) async fn dial(
+    core: Arc<Core>,
+    address: Address,
+    endpoint: Arc<str>,
+    key: Option<PeerKey>,
+    stop: CancellationToken,
+) {
+    let dialer = Dialer { core: &core, address, endpoint: &endpoint, key, stop };
+    let end = dialer.run().await;
+    if end == Stop::GaveUp {
+        core.events.emit(&endpoint, None, EventKind::GaveUp);
+    }
+    // A socket that closes counts what is left itself.
+    if let Some(key) = key
+        && !core.outbox.lock().is_closed()
+    {
+        core.left(&endpoint, key);
+        let reason = if end == Stop::Told { DropReason::Linger } else { DropReason::Disconnect };
+        core.depart(key, false, reason);
+    }
+}
+
+struct Dialer<'a> {
+    core: &'a Arc<Core>,
+    address: Address,
+    endpoint: &'a Arc<str>,
+    key: Option<PeerKey>,
+    stop: CancellationToken,
+}
+
+/// Why there is no further attempt.
+#[derive(PartialEq, Eq)]
+enum Stop {
+    /// The endpoint was disconnected, or the socket closed.
+    Told,
+    /// The peer's answer would not change, or reconnecting is off.
+    GaveUp,
+}
+
+impl Dialer<'_> {
+    async fn run(&self) -> Stop {
+        let reconnect = self.core.options.reconnect;
+        let mut backoff = reconnect.map(|reconnect| Backoff::new(reconnect.interval, reconnect.max));
+        let mut first = true;
+        loop {
+            let attempt = tokio::select! {
+                biased;
+                () = self.told() => return Stop::Told,
+                attempt = self.attempt() => attempt,
+            };
+            match attempt {
+                Ok((stream, ready)) => {
+                    if !first {
+                        self.core.tally.reconnects.fetch_add(1, Ordering::Relaxed);
+                    }
+                    first = false;
+                    let taken = self.carry(stream, ready).await;
+                    // Only a completed handshake resets it: a peer that accepts and hangs up
+                    // would be hammered otherwise (C6.3).
+                    backoff.as_mut().filter(|_| taken).map_or((), Backoff::reset);
+                }
+                Err(permanent) if permanent => return Stop::GaveUp,
+                Err(_) => {}
+            }
+            let Some(backoff) = &mut backoff else { return Stop::GaveUp };
+            let delay = backoff.next(fastrand::f64());
+            tokio::select! {
+                biased;
+                () = self.told() => return Stop::Told,
+                () = self.wait(delay) => {}
+            }
+        }
+    }
+
+    async fn wait(&self, delay: std::time::Duration) {
+        self.core.events.emit(self.endpoint, None, EventKind::Retrying(delay));
+        sleep(delay).await;
+    }
+
+    /// Connects and shakes hands once; the error says whether another attempt is pointless.
+    async fn attempt(&self) -> Result<(Stream, Ready), bool> {
+        let Self { core, endpoint, .. } = self;
+        core.events.emit(endpoint, None, EventKind::Connecting);
+        let stream = transport::connect(&self.address, &core.options.transport).await.map_err(|error| {
+            core.events.emit(endpoint, None, EventKind::ConnectFailed(error.to_string()));
+            false
+        })?;
+        core.events.emit(endpoint, None, EventKind::Connected);
+        let ready = connection::handshake(core, &stream).await.map_err(|error: HandshakeError| {
+            let permanent = error.is_permanent();
+            core.events.emit(endpoint, None, EventKind::HandshakeFailed(error));
+            permanent
+        })?;
+        Ok((stream, ready))
+    }
+
+    /// Carries one connection's traffic; says whether the peer was taken.
+    async fn carry(&self, stream: Stream, ready: Ready) -> bool {
+        let Self { core, endpoint, .. } = self;
+        let pipe = self.key.map_or_else(|| core.wire_pipe(), Pipe::Made);
+        let mut unwritten = WireBuf::default();
+        let (outcome, key) = connection::run(core, stream, endpoint, pipe, ready, &mut unwritten).await;
+        match (self.key, key) {
+            (Some(key), _) => core.interrupted(key, unwritten),
+            (None, Some(key)) => connection::gone(core, endpoint, key, &outcome),
+            (None, None) => {}
+        }
+        matches!(outcome, Outcome::Ended(_))
+    }
+
+    /// Resolves when the endpoint is to be given up: told to stop, and nothing left to deliver or
+    /// linger over (C5.2).
+    async fn told(&self) {
+        self.stop.cancelled().await;
+        let unsent = self.key.and_then(|key| {
+            let outbox = self.core.outbox.lock();
+            outbox.pipes.get(key).filter(|pipe| pipe.level().messages > 0)?.closing()
+        });
+        if let Some(deadline) = unsent {
+            sleep_until(deadline).await;
+        }
+    }
+}

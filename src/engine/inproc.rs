@@ -1,0 +1,173 @@
+//! Peers in the same process: no bytes, no handshake and no task. Two pipes of two sockets are
+//! linked, and the receiver pulls from the sender's outbox.
+
+use std::sync::Arc;
+use std::task::Wake;
+
+use tokio::time::Instant;
+
+use crate::context::Name;
+use crate::endpoint::Endpoint;
+use crate::error::{BindError, ConnectError};
+use crate::message::Frame;
+use crate::monitor::{DropReason, PeerInfo};
+use crate::pipe::{InPipe, Inbox, Level, OutPipe, PeerKey, Pull, Wakes};
+use crate::socket::{Core, Pipe};
+use crate::sync::{Arc as Shared, Mutex};
+
+/// Takes a name, and links the sockets that have been waiting for it.
+pub(crate) fn bind(core: &Arc<Core>, name: &str, endpoint: &Endpoint) -> Result<(), BindError> {
+    // Held to the end, so that a socket connecting meanwhile either waits here or finds us.
+    let mut names = core.options.context.names();
+    let waiting = match names.get_mut(name) {
+        Some(Name::Bound(other)) if other.strong_count() > 0 => {
+            return Err(BindError::AddressInUse { endpoint: endpoint.clone() });
+        }
+        Some(Name::Awaited(waiting)) => std::mem::take(waiting),
+        _ => Vec::new(),
+    };
+    names.insert(name.into(), Name::Bound(Arc::downgrade(core)));
+    for (connecter, key) in waiting {
+        if let Some(connecter) = connecter.upgrade()
+            && let Err(error) = link(&connecter, key, core, name)
+        {
+            tracing::warn!(name, %error, "an inproc peer that was waiting cannot be connected");
+            connecter.depart(key, false, DropReason::Disconnect);
+        }
+    }
+    Ok(())
+}
+
+/// Connects to a name, or waits for somebody to bind it; messages queue meanwhile (D3.2).
+pub(crate) fn connect(core: &Arc<Core>, name: &str, endpoint: &Arc<str>) -> Result<PeerKey, ConnectError> {
+    let mut names = core.options.context.names();
+    let options = &core.options;
+    let out = OutPipe::inproc(options.send_mark(), options.conflate);
+    let inp = InPipe::new(options.recv_mark(), options.conflate, Frame::new());
+    let key = core.expect(endpoint, out, inp).map_err(ConnectError::Refused)?;
+    let bound = match names.get(name) {
+        Some(Name::Bound(bound)) => bound.upgrade(),
+        _ => None,
+    };
+    match bound {
+        Some(bound) => link(core, key, &bound, name).inspect_err(|_| {
+            core.depart(key, true, DropReason::Disconnect);
+        })?,
+        None => match names.entry(name.into()).or_insert_with(|| Name::Awaited(Vec::new())) {
+            Name::Awaited(waiting) => {
+                waiting.retain(|(waiter, _)| waiter.strong_count() > 0);
+                waiting.push((Arc::downgrade(core), key));
+            }
+            dead @ Name::Bound(_) => *dead = Name::Awaited(vec![(Arc::downgrade(core), key)]),
+        },
+    }
+    Ok(key)
+}
+
+/// Frees a name.
+pub(crate) fn unbind(core: &Core, name: &str) {
+    let mut names = core.options.context.names();
+    if let Some(Name::Bound(bound)) = names.get(name)
+        && std::ptr::eq(bound.as_ptr(), core)
+    {
+        names.remove(name);
+    }
+}
+
+/// Joins `a`'s pipe, made when it connected, with a new one of `b`.
+fn link(a: &Arc<Core>, a_key: PeerKey, b: &Arc<Core>, name: &str) -> Result<(), ConnectError> {
+    let (ours, theirs) = (a.kind, b.kind);
+    // A10.1: libzmq does not check this over inproc.
+    if !ours.accepts(theirs) {
+        return Err(ConnectError::Incompatible { ours, theirs });
+    }
+    let endpoint: Arc<str> = format!("inproc://{name}").into();
+    let a_to_b = a.options.send_mark().sum(b.options.recv_mark());
+    let b_to_a = b.options.send_mark().sum(a.options.recv_mark());
+    let pipe = Pipe::New(
+        OutPipe::inproc(b_to_a, a.options.conflate || b.options.conflate),
+        InPipe::new(a_to_b, b.options.conflate, Frame::new()),
+    );
+    let b_key = b.admit(&endpoint, &info(a, &endpoint), pipe).map_err(ConnectError::Refused)?;
+    // Sources first: the wakers below may bring a receiver here at once.
+    let pull =
+        |core: &Core, key, hwm| Pull { outbox: core.outbox.clone(), key, consumed: Level::default(), hwm };
+    a.inbox.lock().link(a_key, pull(b, b_key, b_to_a));
+    b.inbox.lock().link(b_key, pull(a, a_key, a_to_b));
+    a.set_remote(a_key, b, b_key);
+    b.set_remote(b_key, a, a_key);
+    let mut wakes = Wakes::new();
+    a.outbox.lock().link(a_key, a_to_b, Activate::waker(b, b_key), &mut wakes);
+    b.outbox.lock().link(b_key, b_to_a, Activate::waker(a, a_key), &mut wakes);
+    wakes.fire();
+    if let Err(refused) = a.admit(&endpoint, &info(b, &endpoint), Pipe::Made(a_key)) {
+        b.depart(b_key, true, DropReason::Disconnect);
+        return Err(ConnectError::Refused(refused));
+    }
+    a.replay_to(b, b_key);
+    b.replay_to(a, a_key);
+    Ok(())
+}
+
+/// Ends the link of one pipe: the peer keeps what we sent it, and learns that we are gone. Says
+/// whether the pipe was an inproc one that is linked.
+pub(crate) fn unlink(core: &Core, key: PeerKey) -> bool {
+    let remote = core.peers.lock().get_mut(key).and_then(|entry| entry.remote.take());
+    let Some((remote, remote_key)) = remote else { return false };
+    let mut wakes = Wakes::new();
+    core.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
+    // Both ends fetch what the other has queued for them, before it goes.
+    core.inbox.lock().end(key, &mut wakes);
+    if let Some(entry) = remote.peers.lock().get_mut(remote_key) {
+        entry.remote = None;
+    }
+    remote.depart(remote_key, false, DropReason::Disconnect);
+    core.outbox.lock().settle(key, &mut wakes);
+    wakes.fire();
+    true
+}
+
+/// Ends all links of a socket that closes.
+pub(crate) fn unlink_all(core: &Core) {
+    let keys: Vec<PeerKey> = core.peers.lock().keys().collect();
+    for key in keys {
+        if unlink(core, key) {
+            core.depart(key, true, DropReason::Linger);
+        }
+    }
+}
+
+/// A peer in this process, described as if by a handshake (D3.4).
+fn info(core: &Core, endpoint: &Arc<str>) -> Arc<PeerInfo> {
+    let identity = if core.kind.announces_identity() { &core.options.routing_id[..] } else { &[] };
+    Arc::new(PeerInfo {
+        address: endpoint.clone(),
+        socket_type: Some(core.kind),
+        identity: Frame::copy_from_slice(identity),
+        metadata: core.options.metadata.clone(),
+    })
+}
+
+/// Wakes an inproc receiver: its pipe has something to pull.
+struct Activate {
+    inbox: Shared<Mutex<Inbox>>,
+    key: PeerKey,
+}
+
+impl Activate {
+    fn waker(core: &Arc<Core>, key: PeerKey) -> std::task::Waker {
+        Arc::new(Self { inbox: core.inbox.clone(), key }).into()
+    }
+}
+
+impl Wake for Activate {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut wakes = Wakes::new();
+        self.inbox.lock().activate(self.key, 1, &mut wakes);
+        wakes.fire();
+    }
+}

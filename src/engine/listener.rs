@@ -1,0 +1,129 @@
+//! Accepting connections on one endpoint.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::connection;
+use super::pending::{Pending, Place};
+use crate::monitor::{EventKind, PeerInfo, Refused};
+use crate::pipe::WireBuf;
+use crate::proto::HandshakeError;
+use crate::socket::Core;
+use crate::transport::{Listener, Stream};
+
+/// Accepts until told to stop, each connection in a task of its own.
+pub(crate) async fn listen(core: Arc<Core>, listener: Listener, endpoint: Arc<str>, stop: CancellationToken) {
+    let pending = Pending::new(core.options.max_pending_handshakes);
+    let mut acceptor = Acceptor::new(listener);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = acceptor.accept() => accepted,
+        };
+        match accepted {
+            Ok(stream) => {
+                let place = pending.enter(stream.source());
+                core.tasks.spawn(accepted_connection(
+                    core.clone(),
+                    stream,
+                    endpoint.clone(),
+                    place,
+                    stop.clone(),
+                ));
+            }
+            Err(error) => {
+                core.events.emit(&endpoint, None, EventKind::AcceptFailed(error.to_string()));
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = sleep(acceptor.back_off()) => {}
+                }
+            }
+        }
+    }
+    core.events.emit(&endpoint, None, EventKind::ListenerClosed);
+}
+
+/// Shakes hands with a peer that connected, and carries its traffic.
+async fn accepted_connection(
+    core: Arc<Core>,
+    stream: Stream,
+    endpoint: Arc<str>,
+    place: Place,
+    stop: CancellationToken,
+) {
+    let stranger = Arc::new(PeerInfo::stranger(&stream.peer().to_string()));
+    core.events.emit(&endpoint, Some(&stranger), EventKind::Accepted);
+    let shaken = tokio::select! {
+        biased;
+        () = stop.cancelled() => return,
+        () = place.evicted.cancelled() => {
+            core.tally.refused.fetch_add(1, Ordering::Relaxed);
+            core.events.emit(&endpoint, Some(&stranger), EventKind::Refused(Refused::TooManyHandshakes));
+            return;
+        }
+        shaken = connection::handshake(&core, &stream) => shaken,
+    };
+    drop(place);
+    let ready = match shaken {
+        Ok(ready) => ready,
+        Err(error) => {
+            core.tally.refused.fetch_add(u64::from(error != HandshakeError::Closed), Ordering::Relaxed);
+            core.events.emit(&endpoint, Some(&stranger), EventKind::HandshakeFailed(error));
+            return;
+        }
+    };
+    let pipe = core.wire_pipe();
+    let mut unwritten = WireBuf::default();
+    let (outcome, key) = connection::run(&core, stream, &endpoint, pipe, ready, &mut unwritten).await;
+    if let Some(key) = key {
+        connection::gone(&core, &endpoint, key, &outcome);
+    }
+}
+
+/// A listener that survives running out of file descriptors (D5).
+struct Acceptor {
+    listener: Listener,
+    /// Given up for a moment to accept and close a connection for which there is no descriptor:
+    /// left in the backlog, it would make the listener readable for ever.
+    reserve: Option<File>,
+    failures: u32,
+}
+
+impl Acceptor {
+    fn new(listener: Listener) -> Self {
+        Self { listener, reserve: reserve(), failures: 0 }
+    }
+
+    async fn accept(&mut self) -> io::Result<Stream> {
+        let accepted = self.listener.accept().await;
+        match &accepted {
+            Ok(_) => self.failures = 0,
+            Err(_) => {
+                self.failures += 1;
+                if self.reserve.take().is_some() {
+                    // Whatever this accepts is dropped, which tells the peer at once.
+                    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+                    drop(self.listener.poll_accept(&mut cx));
+                }
+                self.reserve = reserve();
+            }
+        }
+        accepted
+    }
+
+    /// 10 ms, doubling up to 1 s.
+    fn back_off(&self) -> Duration {
+        Duration::from_millis(10 << self.failures.saturating_sub(1).min(7)).min(Duration::from_secs(1))
+    }
+}
+
+fn reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}

@@ -1,0 +1,17 @@
+//! The tasks of a socket: one for each listener, each endpoint it connects to, and each accepted
+//! connection. A connection's task alone reads, writes and keeps its timers; everything else
+//! happens in the pipes.
+//!
+//! Every task is tracked by its socket and ends with it: a listener at once, a connection when its
+//! pipe is flushed or linger runs out.
+
+mod backoff;
+mod connection;
+mod dialer;
+pub(crate) mod inproc;
+mod listener;
+mod pending;
+mod session;
+
+pub(crate) use dialer::dial;
+pub(crate) use listener::listen;

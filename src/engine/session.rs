@@ -1,0 +1,384 @@
+//! The traffic of one established connection: a state machine that the connection's task polls.
+//!
+//! Each poll writes what is queued, reads and hands over what has come, and looks at the one
+//! timer; each of these stops at the kernel's "would block", at a full queue, or at its budget.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::message::Message;
+use crate::monitor::DisconnectReason;
+use crate::pipe::{Control, Level, PeerKey, Taken, Wakes, WireBuf};
+use crate::proto::{Command, Decoded, Decoder, Limits, ProtocolError, SocketType, command, heartbeat};
+use crate::socket::Core;
+use crate::transport::Stream;
+
+/// Reads in one poll, so that one busy peer leaves the others their share (D12).
+const READS: usize = 8;
+/// Commands in one poll (D18).
+const COMMANDS: usize = 64;
+/// The smallest and the largest read. It starts small, so that an idle peer costs little, and
+/// doubles when a read fills it.
+const READ_MIN: usize = 2 * 1024;
+const READ_MAX: usize = 128 * 1024;
+/// The largest command after the handshake (D18).
+const MAX_COMMAND: usize = 64 * 1024;
+/// Slices in one `writev`.
+const SLICES: usize = 64;
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Closing, and everything is written.
+    Flushed,
+    /// Closing, and the time is up.
+    Deadline,
+    /// The connection broke, or we broke it.
+    Lost(DisconnectReason),
+}
+
+/// One established connection.
+pub(super) struct Session<'a> {
+    core: &'a Arc<Core>,
+    stream: &'a Stream,
+    key: PeerKey,
+    minor: u8,
+
+    /// Being written.
+    wire: WireBuf,
+    /// Written since the outbox was last told.
+    written: Level,
+    /// Commands to be written, between two frames of `wire`.
+    commands: Vec<u8>,
+    controls: Vec<Control>,
+    /// The one PONG that is owed; a newer PING replaces it (D17).
+    pong: Option<Bytes>,
+
+    /// Read and not yet decoded.
+    input: BytesMut,
+    decoder: Decoder,
+    batch: VecDeque<Message>,
+    /// Messages that may still be handed over.
+    room: usize,
+    read_size: usize,
+
+    /// The peer asked to be given up if it is silent for this long, until then.
+    silence: Option<(Duration, Instant)>,
+    /// Closing: the end of linger.
+    closing: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        core: &'a Arc<Core>,
+        stream: &'a Stream,
+        key: PeerKey,
+        minor: u8,
+        input: BytesMut,
+    ) -> Self {
+        let limits = Limits {
+            max_message_size: core.options.max_message_size,
+            max_parts: core.options.max_parts,
+            max_command: MAX_COMMAND,
+        };
+        Self {
+            core,
+            stream,
+            key,
+            minor,
+            wire: WireBuf::default(),
+            written: Level::default(),
+            commands: Vec::new(),
+            controls: Vec::new(),
+            pong: None,
+            input,
+            decoder: Decoder::new(limits),
+            batch: VecDeque::new(),
+            room: 0,
+            read_size: READ_MIN,
+            silence: None,
+            closing: None,
+            timer: None,
+        }
+    }
+
+    /// What was accepted and not written, its front possibly in part.
+    pub(super) fn into_unwritten(self) -> WireBuf {
+        let mut wakes = Wakes::new();
+        self.core.outbox.lock().credit(self.key, self.written, &mut wakes);
+        wakes.fire();
+        self.wire
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        match self.drive(cx) {
+            Ok(()) => Poll::Pending,
+            Err(end) => Poll::Ready(end),
+        }
+    }
+
+    /// One turn; `Ok` means that whatever can happen next wakes the task.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let read_on = self.read(cx)?;
+        self.write(cx)?;
+        if read_on {
+            cx.waker().wake_by_ref();
+        }
+        self.poll_timer(cx)
+    }
+
+    /// Writes until there is nothing left or the kernel takes no more.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        loop {
+            let taken = self.take(cx);
+            if let Some(context) = self.pong.take_if(|_| self.commands.is_empty()) {
+                command::put_pong(&mut self.commands, &context);
+            }
+            for Control { subscribe, topic } in self.controls.drain(..) {
+                let put = if subscribe { command::put_subscribe } else { command::put_cancel };
+                put(&mut self.commands, &topic, self.minor);
+            }
+            if self.wire.is_empty() && self.commands.is_empty() {
+                match taken {
+                    Taken::Finished => return Err(End::Flushed),
+                    Taken::Idle => return Ok(()),
+                    Taken::Some => continue,
+                }
+            }
+            if !self.flush(cx)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells the outbox what has been written, and gets what is queued.
+    fn take(&mut self, cx: &Context<'_>) -> Taken {
+        let mut wakes = Wakes::new();
+        let written = mem::take(&mut self.written);
+        let (taken, closing) = {
+            let mut outbox = self.core.outbox.lock();
+            let taken =
+                outbox.take(self.key, written, &mut self.wire, &mut self.controls, cx.waker(), &mut wakes);
+            (taken, outbox.pipes.get(self.key).map_or(self.closing, |pipe| pipe.closing()))
+        };
+        wakes.fire();
+        self.closing = closing;
+        taken
+    }
+
+    /// Writes all of `wire` and `commands`; says whether the kernel took them.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        while !self.wire.is_empty() || !self.commands.is_empty() {
+            match self.write_once() {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // What was written so far makes room for senders now, not when all is.
+                    if self.written != Level::default() {
+                        self.take(cx);
+                    }
+                    if self.stream.poll_write_ready(cx).map_err(lost)?.is_pending() {
+                        return Ok(false);
+                    }
+                }
+                Err(error) => return Err(lost(error)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// One `writev`: commands first, but never within a frame (A3.5).
+    fn write_once(&mut self) -> io::Result<()> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let commands = self.commands.len();
+        let count = if commands == 0 {
+            self.wire.io_slices(&mut slices, usize::MAX)
+        } else if self.wire.frame_left() > 0 {
+            self.wire.io_slices(&mut slices, self.wire.frame_left())
+        } else {
+            slices[0] = IoSlice::new(&self.commands);
+            1 + self.wire.io_slices(&mut slices[1..], usize::MAX)
+        };
+        let within_frame = self.wire.frame_left() > 0;
+        let mut written = self.stream.try_write_vectored(&slices[..count])?;
+        if commands > 0 && !within_frame {
+            let step = written.min(commands);
+            self.commands.drain(..step);
+            written -= step;
+        }
+        if written > 0 {
+            let messages = self.wire.advance(written);
+            self.written.add(messages, written);
+        }
+        Ok(())
+    }
+
+    /// Reads and hands over; says whether it stopped for its budget only.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let mut commands = COMMANDS;
+        for _ in 0..READS {
+            if !self.hand_over(cx, &mut commands)? {
+                return Ok(commands == 0);
+            }
+            self.make_room();
+            let size = self.input.capacity() - self.input.len();
+            match self.stream.try_read_buf(&mut self.input) {
+                Ok(0) => return Err(End::Lost(DisconnectReason::ClosedByPeer)),
+                Ok(count) => {
+                    // A9.4: any byte is a sign of life.
+                    self.silence = None;
+                    self.adapt(count, size);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.release();
+                    if self.stream.poll_read_ready(cx).map_err(lost)?.is_pending() {
+                        return Ok(false);
+                    }
+                }
+                Err(error) => return Err(lost(error)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Decodes what has been read and hands it over; says whether to read more. It does not while
+    /// the inbox is full: that is how a slow receiver slows its peer down (C2.4).
+    fn hand_over(&mut self, cx: &Context<'_>, commands: &mut usize) -> Result<bool, End> {
+        loop {
+            if self.room == 0 {
+                self.room = self.core.inbox.lock().wait_room(self.key, cx.waker());
+                // Subscriptions are messages to an XPUB's application; others still get commands.
+                if self.room == 0 && self.core.kind == SocketType::XPub {
+                    return Ok(false);
+                }
+            }
+            let room = self.room();
+            let decoded = self.decoder.decode(&mut self.input, &mut self.batch, room);
+            if !self.batch.is_empty() {
+                self.room = self.core.deliver(self.key, &mut self.batch);
+            }
+            match decoded.map_err(broken)? {
+                Decoded::NeedMore => {
+                    if self.room == 0 {
+                        self.room = self.core.inbox.lock().wait_room(self.key, cx.waker());
+                    }
+                    // With nothing in hand a read may bring a command, or the end.
+                    return Ok(self.room > 0 || self.input.is_empty());
+                }
+                Decoded::Full if self.room > 0 => {}
+                Decoded::Full => {
+                    self.room = self.core.inbox.lock().wait_room(self.key, cx.waker());
+                    if self.room == 0 {
+                        return Ok(false);
+                    }
+                }
+                Decoded::Command(command) => {
+                    self.command(command)?;
+                    *commands -= 1;
+                    if *commands == 0 {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many messages to decode at once. Near the byte budget one at a time, so that it is
+    /// exceeded by one message at most.
+    fn room(&self) -> usize {
+        if self.room > 1 && self.core.inbox.lock().room_bytes(self.key) < self.input.len() {
+            return 1;
+        }
+        self.room
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), End> {
+        match command {
+            Command::Subscribe(topic) => self.core.subscribed(self.key, true, &topic),
+            Command::Cancel(topic) => self.core.subscribed(self.key, false, &topic),
+            Command::Ping { ttl_ds, context } => {
+                self.pong = Some(Bytes::copy_from_slice(&context));
+                self.silence = heartbeat::timeout(ttl_ds).map(|ttl| (ttl, Instant::now() + ttl));
+            }
+            Command::Ignored => {}
+        }
+        Ok(())
+    }
+
+    /// Makes room for the next read: never more than has been received already, whatever size the
+    /// wire claims (D7).
+    fn make_room(&mut self) {
+        let needed = self.decoder.needed();
+        let trusted = self.input.len().max(self.read_size);
+        let spare = self.input.capacity() - self.input.len();
+        if needed > self.read_size {
+            self.input.reserve(needed.min(trusted));
+        } else if spare < needed || spare < self.read_size / 2 {
+            self.input.reserve(self.read_size);
+        }
+    }
+
+    /// Larger reads while they are filled, smaller ones when they are mostly empty.
+    fn adapt(&mut self, count: usize, size: usize) {
+        if count == size {
+            self.read_size = (self.read_size * 2).min(READ_MAX);
+        } else if count < self.read_size / 8 {
+            self.read_size = (self.read_size / 2).max(READ_MIN);
+        }
+    }
+
+    /// Nothing to read: gives large empty buffers back, so that idle peers cost little.
+    fn release(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > 2 * READ_MIN {
+            self.input = BytesMut::new();
+        }
+        if self.batch.capacity() > 64 {
+            self.batch = VecDeque::new();
+        }
+    }
+
+    /// The earlier of two deadlines: the end of linger, and the end of our patience with silence.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        loop {
+            let silent = self.silence.map(|(_, at)| at);
+            let Some(deadline) = [self.closing, silent].into_iter().flatten().min() else {
+                self.timer = None;
+                return Ok(());
+            };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if timer.deadline() != deadline {
+                timer.as_mut().reset(deadline);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+            if self.closing == Some(deadline) {
+                return Err(End::Deadline);
+            }
+            match &mut self.silence {
+                // We are not reading, so the silence is ours.
+                Some((ttl, at)) if self.room == 0 => *at = Instant::now() + *ttl,
+                _ => return Err(End::Lost(DisconnectReason::Silent)),
+            }
+        }
+    }
+}
+
+fn lost(error: io::Error) -> End {
+    End::Lost(match error.kind() {
+        io::ErrorKind::UnexpectedEof => DisconnectReason::ClosedByPeer,
+        kind => DisconnectReason::Io(kind),
+    })
+}
+
+fn broken(error: ProtocolError) -> End {
+    End::Lost(DisconnectReason::Protocol(error))
+}

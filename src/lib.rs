@@ -1,0 +1,37 @@
+#![doc = include_str!("../README.md")]
+
+mod context;
+mod endpoint;
+mod engine;
+mod error;
+mod message;
+mod monitor;
+mod options;
+mod pipe;
+mod proto;
+mod proxy;
+
+mod routing;
+mod socket;
+mod stats;
+mod sync;
+mod transport;
+
+pub use context::Context;
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::{
+    BindError, ConnectError, Error, OptionError, RecvError, RequestError, SendError, SendErrorKind,
+    UnknownEndpoint,
+};
+pub use message::{Frame, Message};
+pub use monitor::{DisconnectReason, DropReason, Event, EventKind, Monitor, PeerInfo, Refused};
+pub use options::Notify;
+pub use proto::{HandshakeError, ProtocolError, SocketType};
+
+pub use proxy::{Capture, Device, proxy};
+pub use socket::{
+    Closed, Dealer, DealerBuilder, Pair, PairBuilder, Pub, PubBuilder, Pull, PullBuilder, Push, PushBuilder,
+    Rep, RepBuilder, Req, ReqBuilder, Router, RouterBuilder, RouterEvent, RoutingId, Sub, SubBuilder, XPub,
+    XPubBuilder, XSub, XSubBuilder,
+};
+pub use stats::{Dropped, PeerStats, Stats};

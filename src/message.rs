@@ -1,0 +1,436 @@
+//! The unit of everything: a [`Message`] of one or more [`Frame`]s.
+
+use std::fmt;
+use std::ops::{Deref, Index};
+
+use bytes::Bytes;
+
+/// Payloads up to this size live inside the frame itself. 78 makes a frame 80 bytes. A 64-byte
+/// message then costs no reference count on either side and never pins the read buffer it came in.
+const INLINE: usize = 78;
+
+/// One frame of a message: any bytes, possibly none.
+///
+/// Cheap to clone: small payloads are copied in place, larger ones are reference-counted
+/// [`Bytes`]. It dereferences to `[u8]`.
+///
+/// ```
+/// use sinew::Frame;
+/// let frame = Frame::from("hello");
+/// assert_eq!(&frame[..2], b"he");
+/// ```
+#[derive(Clone)]
+pub struct Frame(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Inline { len: u8, data: [u8; INLINE] },
+    Shared(Bytes),
+}
+
+impl Frame {
+    /// An empty frame.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Repr::Inline { len: 0, data: [0; INLINE] })
+    }
+
+    /// A frame holding a copy of `bytes`.
+    #[must_use]
+    #[inline]
+    pub fn copy_from_slice(bytes: &[u8]) -> Self {
+        Self::inline(bytes).unwrap_or_else(|| Self(Repr::Shared(Bytes::copy_from_slice(bytes))))
+    }
+
+    /// A frame in place, if `bytes` is small enough for one.
+    #[inline]
+    pub(crate) fn inline(bytes: &[u8]) -> Option<Self> {
+        let mut data = [0; INLINE];
+        data.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        #[allow(clippy::cast_possible_truncation, reason = "at most INLINE")]
+        let len = bytes.len() as u8;
+        Some(Self(Repr::Inline { len, data }))
+    }
+
+    /// The payload as [`Bytes`]: free for a large payload, one allocation for a small one.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self.0 {
+            Repr::Inline { .. } => Bytes::copy_from_slice(&self),
+            Repr::Shared(bytes) => bytes,
+        }
+    }
+
+    /// The payload, if it is held by reference count.
+    #[inline]
+    pub(crate) fn shared(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Repr::Inline { .. } => None,
+            Repr::Shared(bytes) => Some(bytes),
+        }
+    }
+}
+
+impl Deref for Frame {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Inline { len, data } => data.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Frame {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Frame {}
+
+impl std::hash::Hash for Frame {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl std::borrow::Borrow<[u8]> for Frame {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<T: AsRef<[u8]> + ?Sized> PartialEq<&T> for Frame {
+    fn eq(&self, other: &&T) -> bool {
+        **self == *other.as_ref()
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b\"{}\"", self.escape_ascii())
+    }
+}
+
+impl From<Bytes> for Frame {
+    fn from(bytes: Bytes) -> Self {
+        Self(Repr::Shared(bytes))
+    }
+}
+
+impl From<Vec<u8>> for Frame {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::inline(&bytes).unwrap_or_else(|| Self(Repr::Shared(bytes.into())))
+    }
+}
+
+impl From<String> for Frame {
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
+    }
+}
+
+impl From<&String> for Frame {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl From<&str> for Frame {
+    fn from(text: &str) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+impl From<&[u8]> for Frame {
+    #[inline]
+    fn from(bytes: &[u8]) -> Self {
+        Self::copy_from_slice(bytes)
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Frame {
+    #[inline]
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::copy_from_slice(bytes)
+    }
+}
+
+impl From<&Self> for Frame {
+    fn from(frame: &Self) -> Self {
+        frame.clone()
+    }
+}
+
+/// One or more frames that travel together: they arrive all, in order, or not at all.
+///
+/// Anything that is one payload converts into a message of one frame (`&str`, `String`, `&[u8]`,
+/// `Vec<u8>`, [`Bytes`], [`Frame`]); an array, a vector or an iterator of payloads converts into
+/// a multipart message.
+///
+/// ```
+/// use sinew::Message;
+/// let one = Message::from("hello");
+/// assert_eq!(one, "hello");
+///
+/// let mut two = Message::from(["header", "body"]);
+/// assert_eq!(two.frame_count(), 2);
+/// assert_eq!(two[1], "body");
+/// two.push_front("envelope");
+/// assert_eq!(two.pop_front().unwrap(), "envelope");
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Message {
+    first: Frame,
+    rest: Vec<Frame>,
+}
+
+impl Message {
+    /// A message of one empty frame.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { first: Frame::new(), rest: Vec::new() }
+    }
+
+    /// How many frames it has; at least one.
+    #[must_use]
+    #[inline]
+    pub fn frame_count(&self) -> usize {
+        self.rest.len() + 1
+    }
+
+    /// The payload bytes of all frames together.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.frames().map(|frame| frame.len()).sum()
+    }
+
+    /// The frames in order.
+    #[inline]
+    pub fn frames(&self) -> impl DoubleEndedIterator<Item = &Frame> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    /// The frame at `index`, counted from 0.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&Frame> {
+        match index.checked_sub(1) {
+            None => Some(&self.first),
+            Some(index) => self.rest.get(index),
+        }
+    }
+
+    /// The first frame.
+    #[must_use]
+    #[inline]
+    pub const fn first(&self) -> &Frame {
+        &self.first
+    }
+
+    /// The last frame, which is the first one of a single-frame message.
+    #[must_use]
+    #[inline]
+    pub fn last(&self) -> &Frame {
+        self.rest.last().unwrap_or(&self.first)
+    }
+
+    /// The last frame as text: the whole of a single-frame message, the body of an addressed one.
+    ///
+    /// # Errors
+    ///
+    /// Where the bytes are not UTF-8.
+    pub fn to_str(&self) -> Result<&str, std::str::Utf8Error> {
+        std::str::from_utf8(self.last())
+    }
+
+    /// Adds a frame at the end.
+    pub fn push_back(&mut self, frame: impl Into<Frame>) {
+        self.rest.push(frame.into());
+    }
+
+    /// Adds a frame in front, as an address or a delimiter is.
+    pub fn push_front(&mut self, frame: impl Into<Frame>) {
+        let old = std::mem::replace(&mut self.first, frame.into());
+        self.rest.insert(0, old);
+    }
+
+    /// Takes the first frame off; `None` where it is the only one, which stays.
+    pub fn pop_front(&mut self) -> Option<Frame> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let next = self.rest.remove(0);
+        Some(std::mem::replace(&mut self.first, next))
+    }
+
+    /// The frames as a vector.
+    #[must_use]
+    pub fn into_frames(self) -> Vec<Frame> {
+        let mut frames = self.rest;
+        frames.insert(0, self.first);
+        frames
+    }
+
+    /// A message of the given frames; `None` where there are none.
+    #[must_use]
+    pub fn from_frames(mut frames: Vec<Frame>) -> Option<Self> {
+        if frames.is_empty() {
+            return None;
+        }
+        let first = frames.remove(0);
+        Some(Self { first, rest: frames })
+    }
+
+    /// Takes the first `count` frames off; the caller knows that more than `count` are there.
+    pub(crate) fn drop_front(&mut self, count: usize) {
+        if let Some(index) = count.checked_sub(1)
+            && let Some(frame) = self.rest.get_mut(index)
+        {
+            self.first = std::mem::take(frame);
+            self.rest.drain(..count);
+        }
+    }
+}
+
+impl Index<usize> for Message {
+    type Output = Frame;
+
+    /// The frame at `index`.
+    ///
+    /// # Panics
+    ///
+    /// Where `index` is not below [`Message::frame_count`]; [`Message::get`] does not.
+    #[allow(clippy::expect_used, reason = "indexing panics by contract")]
+    fn index(&self, index: usize) -> &Frame {
+        self.get(index).expect("frame index within the message")
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.frames()).finish()
+    }
+}
+
+impl<T: AsRef<[u8]> + ?Sized> PartialEq<&T> for Message {
+    fn eq(&self, other: &&T) -> bool {
+        self.rest.is_empty() && self.first == *other
+    }
+}
+
+impl<T: AsRef<[u8]>, const N: usize> PartialEq<[T; N]> for Message {
+    fn eq(&self, other: &[T; N]) -> bool {
+        self.frame_count() == N && self.frames().zip(other).all(|(frame, other)| **frame == *other.as_ref())
+    }
+}
+
+impl From<Frame> for Message {
+    #[inline]
+    fn from(first: Frame) -> Self {
+        Self { first, rest: Vec::new() }
+    }
+}
+
+impl From<&Self> for Message {
+    fn from(message: &Self) -> Self {
+        message.clone()
+    }
+}
+
+macro_rules! one_frame {
+    ($($payload:ty),*) => {$(
+        impl From<$payload> for Message {
+            #[inline]
+            fn from(payload: $payload) -> Self {
+                Frame::from(payload).into()
+            }
+        }
+    )*};
+}
+one_frame!(Bytes, Vec<u8>, String, &String, &str, &[u8], &Frame);
+
+impl<const N: usize> From<&[u8; N]> for Message {
+    #[inline]
+    fn from(payload: &[u8; N]) -> Self {
+        Frame::from(payload).into()
+    }
+}
+
+impl<F: Into<Frame>, const N: usize> From<[F; N]> for Message {
+    /// # Panics
+    ///
+    /// Does not compile where `N` is 0: a message has at least one frame.
+    fn from(frames: [F; N]) -> Self {
+        const { assert!(N > 0, "a message has at least one frame") };
+        frames.into_iter().collect()
+    }
+}
+
+impl From<Vec<Frame>> for Message {
+    /// The frames in order; a message of one empty frame where there are none.
+    fn from(frames: Vec<Frame>) -> Self {
+        Self::from_frames(frames).unwrap_or_default()
+    }
+}
+
+impl<F: Into<Frame>> FromIterator<F> for Message {
+    /// The frames in order; a message of one empty frame where there are none.
+    fn from_iter<I: IntoIterator<Item = F>>(frames: I) -> Self {
+        let mut frames = frames.into_iter().map(Into::into);
+        let first = frames.next().unwrap_or_default();
+        Self { first, rest: frames.collect() }
+    }
+}
+
+impl<F: Into<Frame>> Extend<F> for Message {
+    fn extend<I: IntoIterator<Item = F>>(&mut self, frames: I) {
+        self.rest.extend(frames.into_iter().map(Into::into));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_80_bytes_and_a_message_104() {
+        assert_eq!((size_of::<Frame>(), size_of::<Message>()), (80, 104));
+    }
+
+    #[test]
+    fn frames_of_every_size_around_the_inline_limit_hold_their_bytes() {
+        for len in [0, 1, INLINE - 1, INLINE, INLINE + 1, 1000] {
+            let bytes: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            for frame in
+                [Frame::from(&bytes[..]), Frame::from(bytes.clone()), Frame::from(Bytes::from(bytes.clone()))]
+            {
+                assert_eq!(frame, &bytes);
+                assert_eq!(frame.into_bytes(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn fronts_come_off_in_order() {
+        let mut message = Message::from(["a", "b", "c"]);
+        message.drop_front(2);
+        assert_eq!(message, "c");
+        assert_eq!(message.pop_front(), None);
+        assert_eq!(message, "c");
+    }
+}

@@ -1,0 +1,416 @@
+//! What a socket's peers have sent and the application has not yet received.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use slotmap::SecondaryMap;
+
+use crate::message::{Frame, Message};
+use crate::routing::{Rotation, Trie};
+use crate::sync::{Arc, Mutex};
+
+use super::outbox::wire_size;
+use super::{Hwm, Level, Outbox, PeerKey, Slot, WaitQueue, Wakes};
+
+/// The inbound side of one socket: a pipe for each peer, fair-queued, and the tasks waiting for a
+/// message.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    pipes: SecondaryMap<PeerKey, InPipe>,
+    /// The pipes that may have something to say.
+    active: Rotation,
+    receivers: WaitQueue,
+    /// Whether the application wants to know of peers that come and go.
+    announce: bool,
+    /// A SUB's own subscriptions: its publisher may filter late or not at all (B6.2).
+    pub(crate) filter: Option<Filter>,
+    closed: bool,
+    /// Receives until the receiver lets other tasks run.
+    until_yield: usize,
+    pub(crate) received: u64,
+}
+
+/// Receives in a row before a task lets others run; from here on the cost of a turn is noise.
+const TURN: usize = 1024;
+
+/// What a SUB lets through.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) topics: Trie<()>,
+    /// Let through what does *not* match (B5.17).
+    pub(crate) invert: bool,
+}
+
+impl Filter {
+    pub(crate) fn new(topics: &[Frame], invert: bool) -> Self {
+        let mut filter = Self { topics: Trie::default(), invert };
+        for topic in topics {
+            filter.topics.insert(topic, ());
+        }
+        filter
+    }
+
+    fn admits(&self, message: &Message) -> bool {
+        let mut matched = false;
+        self.topics.matches(message.first(), |()| matched = true);
+        matched != self.invert
+    }
+}
+
+/// The inbound queue of one peer.
+#[derive(Debug)]
+pub(crate) struct InPipe {
+    queue: VecDeque<Message>,
+    level: Level,
+    hwm: Hwm,
+    conflate: bool,
+    /// It was full and has not fallen to the low-water mark since; the peer is not read.
+    blocked: bool,
+    /// The connection task, waiting for room.
+    producer: Option<Waker>,
+    /// Over inproc: where the messages come from.
+    source: Option<Pull>,
+    /// It is in the rotation.
+    active: bool,
+    /// Its peer has come and the application has not been told.
+    arrived: bool,
+    /// Its peer is gone; what is queued can still be received (B0.6).
+    ended: bool,
+    /// The routing id by which a ROUTER's application knows the peer.
+    pub(crate) id: Frame,
+    pub(crate) received: u64,
+}
+
+/// The other end of an inproc pipe: the sender's outbox, from which the receiver pulls.
+#[derive(Debug, Clone)]
+pub(crate) struct Pull {
+    pub(crate) outbox: Arc<Mutex<Outbox>>,
+    pub(crate) key: PeerKey,
+    /// Consumed and not yet credited to the sender.
+    pub(crate) consumed: Level,
+    /// Credit goes back at half of this (C3.1).
+    pub(crate) hwm: Hwm,
+}
+
+/// What [`Inbox::pop`] found.
+#[derive(Debug)]
+pub(crate) enum Popped {
+    Message(PeerKey, Message),
+    /// A peer has come; before any of its messages.
+    Arrived(PeerKey, Frame),
+    /// A peer is gone; after all of its messages.
+    Gone(PeerKey, Frame),
+}
+
+impl InPipe {
+    pub(crate) fn new(hwm: Hwm, conflate: bool, id: Frame) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            level: Level::default(),
+            hwm,
+            conflate,
+            blocked: false,
+            producer: None,
+            source: None,
+            active: false,
+            arrived: false,
+            ended: false,
+            id,
+            received: 0,
+        }
+    }
+
+    /// Messages fetched and not yet received.
+    pub(crate) fn unread(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Takes the next message; over inproc, fetches what the sender has queued.
+    #[inline]
+    fn pop(&mut self, wakes: &mut Wakes) -> Option<Message> {
+        if self.queue.is_empty() {
+            self.fetch(wakes);
+        }
+        let message = self.queue.pop_front()?;
+        let size = wire_size(&[], &message);
+        self.received += 1;
+        match &mut self.source {
+            None => {
+                self.level.sub(1, size);
+                if self.blocked && self.level.is_low(self.hwm) {
+                    self.blocked = false;
+                    wakes.extend(self.producer.take());
+                }
+            }
+            Some(pull) => pull.credit(size, wakes),
+        }
+        Some(message)
+    }
+
+    #[inline(never)]
+    fn fetch(&mut self, wakes: &mut Wakes) {
+        if let Some(pull) = &mut self.source {
+            let consumed = std::mem::take(&mut pull.consumed);
+            pull.outbox.lock().pull(pull.key, consumed, &mut self.queue, wakes);
+            if self.conflate {
+                let stale = self.queue.len().saturating_sub(1);
+                for message in self.queue.drain(..stale) {
+                    pull.consumed.add(1, wire_size(&[], &message));
+                }
+            }
+        }
+    }
+
+    /// Gives the memory of a queue that has been long back, so that idle peers cost little.
+    fn release(&mut self) {
+        if self.queue.capacity() > 64 {
+            self.queue = VecDeque::new();
+        }
+    }
+}
+
+impl Pull {
+    /// Counts one message of `size` bytes as consumed; tells the sender at every half of the mark.
+    #[inline]
+    fn credit(&mut self, size: usize, wakes: &mut Wakes) {
+        self.consumed.add(1, size);
+        let Hwm { messages, bytes } = self.hwm;
+        if self.consumed.messages >= messages - messages / 2 || self.consumed.bytes >= bytes - bytes / 2 {
+            let consumed = std::mem::take(&mut self.consumed);
+            self.outbox.lock().credit(self.key, consumed, wakes);
+        }
+    }
+}
+
+impl Inbox {
+    pub(crate) fn new(announce: bool, filter: Option<Filter>) -> Self {
+        Self { announce, filter, ..Self::default() }
+    }
+
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Peers present, and past ones of which messages are still unread.
+    pub(crate) fn len(&self) -> usize {
+        self.pipes.len()
+    }
+
+    pub(crate) fn get(&self, key: PeerKey) -> Option<&InPipe> {
+        self.pipes.get(key)
+    }
+
+    /// Adds a peer. Its arrival is announced at once, or by [`Inbox::arrived`] if it is yet to come.
+    pub(crate) fn attach(&mut self, key: PeerKey, pipe: InPipe) {
+        self.pipes.insert(key, pipe);
+    }
+
+    /// The peer of a pipe is there, under this routing id.
+    pub(crate) fn arrived(&mut self, key: PeerKey, id: Frame, wakes: &mut Wakes) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.id = id;
+            pipe.arrived = self.announce;
+            if self.announce {
+                self.activate(key, 1, wakes);
+            }
+        }
+    }
+
+    /// The peer is gone; what it sent stays readable.
+    pub(crate) fn end(&mut self, key: PeerKey, wakes: &mut Wakes) {
+        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        pipe.fetch(wakes);
+        pipe.source = None;
+        pipe.ended = true;
+        let unread = pipe.queue.len();
+        if unread > 0 || self.announce {
+            self.activate(key, unread.max(1), wakes);
+        } else {
+            self.discard(key);
+        }
+    }
+
+    /// Drops a peer and all of it that is unread.
+    pub(crate) fn discard(&mut self, key: PeerKey) {
+        self.pipes.remove(key);
+        self.active.remove(key);
+    }
+
+    /// Sets where an inproc pipe's messages come from.
+    pub(crate) fn link(&mut self, key: PeerKey, pull: Pull) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.source = Some(pull);
+        }
+    }
+
+    /// Hands over what a connection task has decoded, emptying `batch`; says how many more
+    /// messages there is room for. The caller decodes no more than the room it was told.
+    pub(crate) fn deliver(
+        &mut self,
+        key: PeerKey,
+        batch: &mut VecDeque<Message>,
+        wakes: &mut Wakes,
+    ) -> usize {
+        let Some(pipe) = self.pipes.get_mut(key) else {
+            batch.clear();
+            return usize::MAX;
+        };
+        let count = batch.len();
+        if pipe.conflate
+            && let Some(newest) = batch.pop_back()
+        {
+            pipe.queue.clear();
+            pipe.queue.push_back(newest);
+            batch.clear();
+        } else {
+            pipe.level.add(count, batch.iter().map(|message| wire_size(&[], message)).sum());
+            if pipe.queue.is_empty() {
+                std::mem::swap(&mut pipe.queue, batch);
+            } else {
+                pipe.queue.append(batch);
+            }
+        }
+        if count > 0 {
+            self.activate(key, count, wakes);
+        }
+        self.room(key)
+    }
+
+    /// How many messages there is room for in a pipe.
+    pub(crate) fn room(&mut self, key: PeerKey) -> usize {
+        let Some(pipe) = self.pipes.get_mut(key) else { return usize::MAX };
+        if pipe.conflate {
+            return usize::MAX;
+        }
+        if !pipe.level.admits(pipe.hwm, 1) {
+            pipe.blocked = true;
+        }
+        if pipe.blocked { 0 } else { pipe.hwm.messages - pipe.level.messages }
+    }
+
+    /// Bytes that a pipe may still take.
+    pub(crate) fn room_bytes(&self, key: PeerKey) -> usize {
+        self.pipes.get(key).map_or(usize::MAX, |pipe| pipe.hwm.bytes.saturating_sub(pipe.level.bytes))
+    }
+
+    /// As [`Inbox::room`]; where there is none, `waker` is woken when the pipe opens again.
+    pub(crate) fn wait_room(&mut self, key: PeerKey, waker: &Waker) -> usize {
+        let room = self.room(key);
+        if room == 0
+            && let Some(pipe) = self.pipes.get_mut(key)
+        {
+            pipe.producer = Some(waker.clone());
+        }
+        room
+    }
+
+    /// A pipe has something to say: `count` waiting receivers look again.
+    pub(crate) fn activate(&mut self, key: PeerKey, count: usize, wakes: &mut Wakes) {
+        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        if !pipe.active {
+            pipe.active = true;
+            self.active.add(key);
+        }
+        self.receivers.wake(count, wakes);
+    }
+
+    /// Takes the next message, one per peer and turn (B0.4).
+    #[inline]
+    pub(crate) fn pop(&mut self, wakes: &mut Wakes) -> Option<Popped> {
+        while let Some(key) = self.active.current() {
+            let Some(pipe) = self.pipes.get_mut(key) else {
+                self.active.drop_current();
+                continue;
+            };
+            if pipe.arrived {
+                pipe.arrived = false;
+                return Some(Popped::Arrived(key, pipe.id.clone()));
+            }
+            if let Some(message) = pipe.pop(wakes) {
+                let more = !pipe.queue.is_empty() || self.active.len() > 1;
+                self.received += 1;
+                self.active.advance();
+                if self.filter.as_ref().is_some_and(|filter| !filter.admits(&message)) {
+                    continue;
+                }
+                if more {
+                    // A wake-up may have stood for more than one message: it travels on.
+                    self.receivers.wake(1, wakes);
+                }
+                return Some(Popped::Message(key, message));
+            }
+            pipe.active = false;
+            pipe.release();
+            self.active.drop_current();
+            if pipe.ended {
+                let pipe = self.pipes.remove(key);
+                if let (true, Some(pipe)) = (self.announce, pipe) {
+                    return Some(Popped::Gone(key, pipe.id));
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether the receiver has had its turn and lets other tasks run first.
+    #[inline]
+    pub(crate) fn turn_is_over(&mut self) -> bool {
+        match self.until_yield.checked_sub(1) {
+            Some(left) => self.until_yield = left,
+            None => self.until_yield = TURN,
+        }
+        self.until_yield == TURN
+    }
+
+    /// Puts a message back where it came from, as if it had not been received.
+    pub(crate) fn unpop(&mut self, key: PeerKey, message: Message, wakes: &mut Wakes) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.level.add(1, wire_size(&[], &message));
+            pipe.queue.push_front(message);
+            self.activate(key, 1, wakes);
+        }
+    }
+
+    /// Drops everything unread, of all peers; says how many messages.
+    pub(crate) fn clear(&mut self, wakes: &mut Wakes) -> usize {
+        let mut dropped = 0;
+        while let Some(popped) = self.pop(wakes) {
+            dropped += usize::from(matches!(popped, Popped::Message(..)));
+        }
+        dropped
+    }
+
+    /// Queues a receiver up, to be woken for the next message.
+    pub(crate) fn wait(&mut self, slot: &mut Slot, waker: &Waker) {
+        self.receivers.wait(slot, waker);
+    }
+
+    /// A receiver found its message.
+    pub(crate) fn done(&mut self, slot: &mut Slot) {
+        self.receivers.done(slot);
+    }
+
+    /// A receiver goes away without having looked.
+    pub(crate) fn forget(&mut self, slot: &mut Slot, wakes: &mut Wakes) {
+        self.receivers.forget(slot, wakes);
+    }
+
+    /// Wakes everybody, to look at something other than a message.
+    pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
+        self.receivers.wake_all(wakes);
+    }
+
+    /// Ends receiving: what is unread is dropped (C5.3), whoever waits learns of it.
+    pub(crate) fn close(&mut self, wakes: &mut Wakes) {
+        self.closed = true;
+        for (_, mut pipe) in self.pipes.drain() {
+            wakes.extend(pipe.producer.take());
+        }
+        self.active = Rotation::default();
+        self.receivers.wake_all(wakes);
+    }
+
+    pub(crate) fn pipes(&self) -> impl Iterator<Item = (PeerKey, &InPipe)> {
+        self.pipes.iter()
+    }
+}

@@ -1,0 +1,32 @@
+//! The bounded queues between user futures and connection tasks: the only concurrent data
+//! structures of the library, and the only place where a task waits for another.
+//!
+//! A socket has one [`Outbox`] and one [`Inbox`], each behind one mutex that is held for the length
+//! of a copy and never across an await or a system call. A peer is one pipe in each, under the same
+//! [`PeerKey`]. A lock per direction rather than per pipe makes choosing a peer and filling its
+//! queue one step, so there is no window in which a choice goes stale.
+//!
+//! ```text
+//!  send ─> Outbox ─ pipe ─ WireBuf ──swap──> connection task ──writev──> socket
+//!  recv <─ Inbox <─ pipe <─ messages <─batch─ connection task <──read─── socket
+//! ```
+//!
+//! Over inproc there is no task: the receiver's inbox pulls from the sender's outbox. That is the
+//! one place where both locks are held, always inbox first.
+
+mod hwm;
+mod inbox;
+mod outbox;
+mod wait;
+mod wire;
+
+pub(crate) use hwm::{Hwm, Level};
+pub(crate) use inbox::{Filter, InPipe, Inbox, Popped, Pull};
+pub(crate) use outbox::{Control, OutPipe, Outbox, Refusal, Taken};
+pub(crate) use wait::{Slot, WaitQueue, Wakes};
+pub(crate) use wire::WireBuf;
+
+slotmap::new_key_type! {
+    /// One peer of one socket, for as long as its pipes live; never reused for a later peer.
+    pub(crate) struct PeerKey;
+}

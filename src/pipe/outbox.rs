@@ -1,0 +1,679 @@
+//! What a socket has accepted and not yet handed to its peers.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use slotmap::SlotMap;
+use tokio::time::Instant;
+
+use crate::message::{Frame, Message};
+use crate::monitor::DropReason;
+use crate::routing::{FanOut, Route};
+
+use super::{Hwm, Level, PeerKey, Slot, WaitQueue, Wakes, WireBuf};
+
+/// The outbound side of one socket: a pipe for each peer, the policy that picks among them, and
+/// the tasks waiting for room.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    pub(crate) pipes: SlotMap<PeerKey, OutPipe>,
+    pub(crate) route: Route,
+    pub(crate) senders: WaitQueue,
+    pub(crate) counters: OutCounters,
+    closed: bool,
+    /// Peers of the message being published; kept to reuse its memory.
+    matched: Vec<PeerKey>,
+    /// Marks the pipes in `matched`, so that overlapping subscriptions give one copy (B5.1).
+    stamp: u64,
+    /// The message being published, encoded once for all.
+    encoded: WireBuf,
+    /// Sends until the sender lets other tasks run, and how many that is.
+    until_yield: usize,
+    turn: usize,
+}
+
+/// Totals over all peers, past ones included.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct OutCounters {
+    /// Messages handed to the operating system, or to an inproc peer.
+    pub(crate) sent: u64,
+    /// Messages dropped because a pipe was full.
+    pub(crate) dropped_full: u64,
+    /// Messages for which there was no peer.
+    pub(crate) dropped_no_peer: u64,
+    /// Messages queued for, or half-way to, a peer that went away.
+    pub(crate) dropped_disconnect: u64,
+    /// Messages that linger ran out on.
+    pub(crate) dropped_linger: u64,
+    /// How often a pipe reached its high-water mark.
+    pub(crate) full: u64,
+}
+
+impl OutCounters {
+    /// Counts messages that were accepted and then lost.
+    pub(crate) fn lost(&mut self, reason: DropReason, messages: usize) {
+        match reason {
+            DropReason::Linger => self.dropped_linger += count(messages),
+            _ => self.dropped_disconnect += count(messages),
+        }
+    }
+}
+
+/// Why a message was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// All peers that could take it are at their high-water mark.
+    Full,
+    /// There is no peer to take it.
+    NoPeer,
+    /// The peer that it names is not there.
+    Unroutable,
+    /// The conversation is not at this point.
+    OutOfTurn,
+    /// It is a subscription, which is state and no message (XSUB).
+    Subscription,
+    /// The socket is closed.
+    Closed,
+    /// The sender has had its turn: it lets other tasks run, then tries again.
+    Yield,
+}
+
+/// The outbound queue of one peer.
+#[derive(Debug)]
+pub(crate) struct OutPipe {
+    queue: Queue,
+    /// Everything accepted and not yet written, what the connection task is writing included.
+    level: Level,
+    hwm: Hwm,
+    /// It was full and has not fallen to the low-water mark since.
+    blocked: bool,
+    /// Keep the newest message only (C7).
+    conflate: bool,
+    /// The connection task, or the inproc receiver.
+    consumer: Option<Waker>,
+    /// The consumer found nothing and waits to be woken.
+    idle: bool,
+    /// The peer is there: it gets subscriptions as they come.
+    live: bool,
+    /// How many topics it has subscribed to.
+    topics: usize,
+    /// Subscriptions to pass on: control state, outside the high-water mark (A7.6).
+    control: VecDeque<Control>,
+    /// No more messages; what is queued is written until then.
+    closing: Option<Instant>,
+    stamp: u64,
+    pub(crate) sent: u64,
+    pub(crate) dropped: u64,
+    pub(crate) full: u64,
+}
+
+/// A pipe's messages, in the form its consumer wants.
+#[derive(Debug)]
+enum Queue {
+    Wire(WireBuf),
+    Messages(VecDeque<Message>),
+}
+
+/// A subscription on its way to a publisher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Control {
+    pub(crate) subscribe: bool,
+    pub(crate) topic: Frame,
+}
+
+/// What [`Outbox::take`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Something to write.
+    Some,
+    /// Nothing; the consumer is woken when there is.
+    Idle,
+    /// Nothing, and there will be nothing any more.
+    Finished,
+}
+
+impl OutPipe {
+    /// A pipe to a peer behind a connection.
+    pub(crate) fn wire(hwm: Hwm, conflate: bool) -> Self {
+        Self::new(Queue::Wire(WireBuf::default()), hwm, conflate)
+    }
+
+    /// A pipe to a peer in this process.
+    pub(crate) fn inproc(hwm: Hwm, conflate: bool) -> Self {
+        Self::new(Queue::Messages(VecDeque::new()), hwm, conflate)
+    }
+
+    fn new(queue: Queue, hwm: Hwm, conflate: bool) -> Self {
+        Self {
+            queue,
+            level: Level::default(),
+            hwm,
+            blocked: false,
+            conflate,
+            consumer: None,
+            idle: false,
+            live: false,
+            topics: 0,
+            control: VecDeque::new(),
+            closing: None,
+            stamp: 0,
+            sent: 0,
+            dropped: 0,
+            full: 0,
+        }
+    }
+
+    pub(crate) const fn level(&self) -> Level {
+        self.level
+    }
+
+    pub(crate) const fn closing(&self) -> Option<Instant> {
+        self.closing
+    }
+
+    /// Queues a message ahead of all others, whatever the mark: the socket's own, not the user's.
+    pub(crate) fn push_front(&mut self, message: Message, wakes: &mut Wakes) {
+        let size = wire_size(&[], &message);
+        match &mut self.queue {
+            Queue::Wire(queue) => {
+                let mut wire = WireBuf::default();
+                wire.push(message.frames());
+                wire.extend(queue);
+                *queue = wire;
+            }
+            Queue::Messages(queue) => queue.push_front(message),
+        }
+        self.level.add(1, size);
+        self.wake(wakes);
+    }
+
+    /// Replaces the subscriptions waiting to be passed on: a new connection gets all of them.
+    pub(crate) fn replay(&mut self, topics: impl Iterator<Item = Control>, wakes: &mut Wakes) {
+        self.live = true;
+        self.control.clear();
+        if matches!(self.queue, Queue::Wire(_)) {
+            self.control.extend(topics);
+        }
+        if !self.control.is_empty() {
+            self.wake(wakes);
+        }
+    }
+
+    /// Queues a subscription for a peer that is there; a later one gets all of them anew.
+    pub(crate) fn control(&mut self, control: Control, wakes: &mut Wakes) {
+        if self.live && matches!(self.queue, Queue::Wire(_)) {
+            self.control.push_back(control);
+            self.wake(wakes);
+        }
+    }
+
+    #[inline]
+    const fn has_room(&self, size: usize) -> bool {
+        self.conflate || self.level.admits(self.hwm, size)
+    }
+
+    #[inline]
+    fn push(&mut self, prefix: &[Frame], message: Message, size: usize, wakes: &mut Wakes) {
+        if self.conflate {
+            self.discard();
+        }
+        match &mut self.queue {
+            Queue::Wire(wire) if prefix.is_empty() => wire.push(message.frames()),
+            Queue::Wire(wire) => wire.push(prefix.iter().chain(message.frames())),
+            Queue::Messages(queue) => queue.push_back(with_prefix(prefix, message)),
+        }
+        self.level.add(1, size);
+        self.wake(wakes);
+    }
+
+    #[inline]
+    fn push_copy(&mut self, encoded: &WireBuf, message: &Message, size: usize, wakes: &mut Wakes) {
+        if self.conflate {
+            self.discard();
+        }
+        match &mut self.queue {
+            Queue::Wire(wire) => wire.extend(encoded),
+            Queue::Messages(queue) => queue.push_back(message.clone()),
+        }
+        self.level.add(1, size);
+        self.wake(wakes);
+    }
+
+    #[inline]
+    fn wake(&mut self, wakes: &mut Wakes) {
+        if self.idle {
+            self.idle = false;
+            wakes.extend(self.consumer.clone());
+        }
+    }
+
+    /// Notes that the pipe was found, or has become, full.
+    #[inline]
+    fn block(&mut self) {
+        if !self.blocked {
+            self.blocked = true;
+            self.full += 1;
+        }
+    }
+
+    /// Drops what is queued and not being written.
+    fn discard(&mut self) {
+        let queued = match &mut self.queue {
+            Queue::Wire(wire) => wire.drain(),
+            Queue::Messages(queue) => {
+                let bytes = queue.iter().map(|message| wire_size(&[], message)).sum();
+                Level { messages: std::mem::take(queue).len(), bytes }
+            }
+        };
+        self.level.sub(queued.messages, queued.bytes);
+    }
+}
+
+impl Outbox {
+    /// `turn` is how many sends in a row a task makes before it lets others run. Without it a
+    /// current_thread runtime would never get to write what a busy sender queues.
+    pub(crate) fn new(route: Route, turn: usize) -> Self {
+        Self {
+            pipes: SlotMap::with_key(),
+            route,
+            senders: WaitQueue::default(),
+            counters: OutCounters::default(),
+            closed: false,
+            matched: Vec::new(),
+            stamp: 0,
+            encoded: WireBuf::default(),
+            until_yield: turn,
+            turn,
+        }
+    }
+
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Adds a peer.
+    pub(crate) fn attach(&mut self, pipe: OutPipe, wakes: &mut Wakes) -> PeerKey {
+        let key = self.pipes.insert(pipe);
+        self.route.writable(key);
+        self.senders.wake_all(wakes);
+        key
+    }
+
+    /// Takes a peer out with all that is queued for it; says how many messages that were.
+    pub(crate) fn detach(&mut self, key: PeerKey, wakes: &mut Wakes) -> usize {
+        self.route.remove(key);
+        let lost = self.pipes.remove(key).map_or(0, |pipe| pipe.level.messages);
+        // Whoever waits for that peer has to learn that it is gone.
+        self.senders.wake_all(wakes);
+        lost
+    }
+
+    /// Sends to the next peer that has room.
+    #[inline]
+    pub(crate) fn balance(
+        &mut self,
+        prefix: &[Frame],
+        message: Message,
+        wakes: &mut Wakes,
+    ) -> Result<PeerKey, (Refusal, Message)> {
+        if let Err(refusal) = self.turn() {
+            return Err((refusal, message));
+        }
+        let Route::Balance(ready) = &mut self.route else { return Err((Refusal::NoPeer, message)) };
+        let size = wire_size(prefix, &message);
+        while let Some(key) = ready.current() {
+            let Some(pipe) = self.pipes.get_mut(key) else {
+                ready.drop_current();
+                continue;
+            };
+            if !pipe.has_room(size) {
+                pipe.block();
+                self.counters.full += 1;
+                ready.drop_current();
+                continue;
+            }
+            pipe.push(prefix, message, size, wakes);
+            ready.advance();
+            self.until_yield -= 1;
+            return Ok(key);
+        }
+        let refusal = if self.pipes.is_empty() { Refusal::NoPeer } else { Refusal::Full };
+        Err((refusal, message))
+    }
+
+    /// Sends to one given peer.
+    pub(crate) fn send_to(
+        &mut self,
+        key: PeerKey,
+        prefix: &[Frame],
+        message: Message,
+        wakes: &mut Wakes,
+    ) -> Result<(), (Refusal, Message)> {
+        if let Err(refusal) = self.turn() {
+            return Err((refusal, message));
+        }
+        let size = wire_size(prefix, &message);
+        match self.pipes.get_mut(key) {
+            Some(pipe) if pipe.closing.is_some() => Err((Refusal::NoPeer, message)),
+            None => Err((Refusal::NoPeer, message)),
+            Some(pipe) if !pipe.has_room(size) => {
+                pipe.block();
+                self.counters.full += 1;
+                Err((Refusal::Full, message))
+            }
+            Some(pipe) => {
+                pipe.push(prefix, message, size, wakes);
+                self.until_yield -= 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends a copy to every peer that the message matches (`invert`: does not match). A full peer
+    /// misses it, counted; with `wait_for_all` nobody gets it then (B5.12).
+    pub(crate) fn publish(
+        &mut self,
+        message: Message,
+        invert: bool,
+        wait_for_all: bool,
+        wakes: &mut Wakes,
+    ) -> Result<(), (Refusal, Message)> {
+        if let Err(refusal) = self.turn() {
+            return Err((refusal, message));
+        }
+        self.until_yield -= 1;
+        self.select(&message, invert);
+        let size = wire_size(&[], &message);
+        if wait_for_all && self.block_full(size) {
+            return Err((Refusal::Full, message));
+        }
+        self.encoded.clear();
+        self.encoded.push(message.frames());
+        if self.matched.is_empty() {
+            self.counters.dropped_no_peer += 1;
+        }
+        for key in &self.matched {
+            let Some(pipe) = self.pipes.get_mut(*key) else { continue };
+            if pipe.has_room(size) {
+                pipe.push_copy(&self.encoded, &message, size, wakes);
+            } else {
+                pipe.full += 1;
+                pipe.dropped += 1;
+                self.counters.full += 1;
+                self.counters.dropped_full += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Collects the peers of a message, each once.
+    fn select(&mut self, message: &Message, invert: bool) {
+        self.stamp += 1;
+        self.matched.clear();
+        let Self { pipes, route, matched, stamp, .. } = self;
+        if let Route::Fan(fan) = route {
+            fan.table.matches(message.first(), |key| {
+                if let Some(pipe) = pipes.get_mut(key)
+                    && pipe.stamp != *stamp
+                    && pipe.closing.is_none()
+                {
+                    pipe.stamp = *stamp;
+                    matched.push(key);
+                }
+            });
+        }
+        if invert || matches!(route, Route::All) {
+            matched.clear();
+            let others = pipes.iter().filter(|(_, pipe)| pipe.stamp != *stamp && pipe.closing.is_none());
+            matched.extend(others.map(|(key, _)| key));
+        }
+    }
+
+    /// Marks the full ones among the selected peers, to be woken when they have room.
+    fn block_full(&mut self, size: usize) -> bool {
+        let mut any = false;
+        for key in &self.matched {
+            if let Some(pipe) = self.pipes.get_mut(*key)
+                && !pipe.has_room(size)
+            {
+                pipe.block();
+                self.counters.full += 1;
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Whether the peers that a send would go to have room for one more message.
+    pub(crate) fn has_room(&self) -> bool {
+        match &self.route {
+            Route::Balance(ready) => !ready.is_empty(),
+            Route::Fan(_) | Route::All | Route::Named(_) | Route::Nothing => true,
+        }
+    }
+
+    #[inline]
+    const fn turn(&mut self) -> Result<(), Refusal> {
+        if self.closed {
+            Err(Refusal::Closed)
+        } else if self.until_yield == 0 {
+            self.until_yield = self.turn;
+            Err(Refusal::Yield)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// For the consumer of `key`: credits what it has written since the last call, and swaps its
+    /// spent buffer for what has been queued meanwhile.
+    pub(crate) fn take(
+        &mut self,
+        key: PeerKey,
+        written: Level,
+        wire: &mut WireBuf,
+        control: &mut Vec<Control>,
+        waker: &Waker,
+        wakes: &mut Wakes,
+    ) -> Taken {
+        self.credit(key, written, wakes);
+        let Some(pipe) = self.pipes.get_mut(key) else { return Taken::Finished };
+        pipe.listen(waker);
+        control.extend(pipe.control.drain(..));
+        if wire.is_empty()
+            && let Queue::Wire(queue) = &mut pipe.queue
+        {
+            wire.clear();
+            std::mem::swap(wire, queue);
+        }
+        if !wire.is_empty() || !control.is_empty() {
+            return Taken::Some;
+        }
+        if pipe.closing.is_some() {
+            return Taken::Finished;
+        }
+        pipe.idle = true;
+        Taken::Idle
+    }
+
+    /// For an inproc receiver: credits what it has consumed, and takes all that is queued.
+    pub(crate) fn pull(
+        &mut self,
+        key: PeerKey,
+        consumed: Level,
+        into: &mut VecDeque<Message>,
+        wakes: &mut Wakes,
+    ) {
+        self.credit(key, consumed, wakes);
+        if let Some(pipe) = self.pipes.get_mut(key)
+            && let Queue::Messages(queue) = &mut pipe.queue
+        {
+            if into.is_empty() {
+                std::mem::swap(into, queue);
+            } else {
+                into.append(queue);
+            }
+            pipe.idle = into.is_empty();
+        }
+    }
+
+    /// The consumer is done with this much of a pipe.
+    pub(crate) fn credit(&mut self, key: PeerKey, written: Level, wakes: &mut Wakes) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            let messages = count(written.messages);
+            self.counters.sent += messages;
+            pipe.sent += messages;
+            self.free(key, written, wakes);
+        }
+    }
+
+    /// Room has come free in a pipe.
+    fn free(&mut self, key: PeerKey, freed: Level, wakes: &mut Wakes) {
+        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        pipe.level.sub(freed.messages, freed.bytes);
+        if pipe.blocked && pipe.level.is_low(pipe.hwm) {
+            pipe.blocked = false;
+            if pipe.closing.is_none() {
+                self.route.writable(key);
+            }
+            self.senders.wake(pipe.hwm.messages - pipe.level.messages, wakes);
+        }
+    }
+
+    /// Puts back what a broken connection had not written; says what it took along: messages that
+    /// may have been written in part are dropped, whole and counted (C6.5).
+    pub(crate) fn put_back(&mut self, key: PeerKey, mut wire: WireBuf, wakes: &mut Wakes) -> usize {
+        let (lost, bytes) = wire.drop_partial();
+        self.free(key, Level { messages: lost, bytes }, wakes);
+        self.counters.dropped_disconnect += count(lost);
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.dropped += count(lost);
+            pipe.control.clear();
+            pipe.live = false;
+            pipe.topics = 0;
+            pipe.consumer = None;
+            pipe.idle = false;
+            if let Queue::Wire(queue) = &mut pipe.queue {
+                wire.extend(queue);
+                *queue = wire;
+            }
+        }
+        lost
+    }
+
+    /// Connects an inproc pipe to its receiver: `hwm` is both marks summed from here on (C2.2).
+    pub(crate) fn link(&mut self, key: PeerKey, hwm: Hwm, receiver: Waker, wakes: &mut Wakes) {
+        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        pipe.hwm = hwm;
+        pipe.consumer = Some(receiver);
+        pipe.idle = true;
+        if pipe.level.messages > 0 {
+            pipe.wake(wakes);
+        }
+        // C2.3: a sender that waits at the smaller limit goes on.
+        self.free(key, Level::default(), wakes);
+    }
+
+    /// An inproc receiver has fetched all of a pipe before it is taken out.
+    pub(crate) fn settle(&mut self, key: PeerKey, wakes: &mut Wakes) {
+        let level = self.pipes.get(key).map_or_else(Level::default, OutPipe::level);
+        self.credit(key, level, wakes);
+    }
+
+    /// Takes no more messages for `key`; what is queued is written until `deadline`.
+    pub(crate) fn close_pipe(&mut self, key: PeerKey, deadline: Instant, wakes: &mut Wakes) {
+        self.route.remove(key);
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.closing = Some(pipe.closing.map_or(deadline, |earlier| earlier.min(deadline)));
+            wakes.extend(pipe.consumer.clone());
+        }
+        self.senders.wake_all(wakes);
+    }
+
+    /// Takes no more messages at all.
+    pub(crate) fn close(&mut self, deadline: Instant, wakes: &mut Wakes) {
+        self.closed = true;
+        for key in self.pipes.keys().collect::<Vec<_>>() {
+            self.close_pipe(key, deadline, wakes);
+        }
+        self.senders.wake_all(wakes);
+    }
+
+    /// After a refusal: queues the sender up where waiting helps, and says whether it does.
+    pub(crate) fn wait_or_fail(
+        &mut self,
+        refusal: Refusal,
+        slot: &mut Slot,
+        waker: &Waker,
+        wakes: &mut Wakes,
+    ) -> bool {
+        match refusal {
+            Refusal::Yield => wakes.push(waker.clone()),
+            Refusal::Full | Refusal::NoPeer => self.senders.wait(slot, waker),
+            Refusal::Unroutable | Refusal::OutOfTurn | Refusal::Subscription | Refusal::Closed => {
+                self.senders.done(slot);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A peer holds one topic more, or less.
+    pub(crate) fn count_topic(&mut self, key: PeerKey, more: bool, wakes: &mut Wakes) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.topics = if more { pipe.topics + 1 } else { pipe.topics.saturating_sub(1) };
+            // Whoever waits for subscribers looks again.
+            self.senders.wake_all(wakes);
+        }
+    }
+
+    /// Peers that have subscribed to something.
+    pub(crate) fn subscribers(&self) -> usize {
+        self.pipes.values().filter(|pipe| pipe.topics > 0).count()
+    }
+
+    /// Peers that are there.
+    pub(crate) fn live(&self) -> usize {
+        self.pipes.values().filter(|pipe| pipe.live).count()
+    }
+
+    /// Messages accepted and neither written nor dropped.
+    pub(crate) fn queued(&self) -> usize {
+        self.pipes.values().map(|pipe| pipe.level.messages).sum()
+    }
+
+    /// The fan-out table of a publisher.
+    pub(crate) fn fan(&mut self) -> Option<&mut FanOut> {
+        match &mut self.route {
+            Route::Fan(fan) => Some(fan),
+            _ => None,
+        }
+    }
+}
+
+impl OutPipe {
+    /// Remembers whom to wake.
+    pub(crate) fn listen(&mut self, waker: &Waker) {
+        match &mut self.consumer {
+            Some(consumer) => consumer.clone_from(waker),
+            None => self.consumer = Some(waker.clone()),
+        }
+    }
+}
+
+/// The bytes that a message takes on the wire, which is what the byte budget counts.
+#[inline]
+pub(crate) fn wire_size(prefix: &[Frame], message: &Message) -> usize {
+    let frames = prefix.iter().chain(message.frames());
+    frames.fold(0, |sum, frame| sum.saturating_add(WireBuf::wire_size(frame.len())))
+}
+
+fn count(messages: usize) -> u64 {
+    u64::try_from(messages).unwrap_or(u64::MAX)
+}
+
+fn with_prefix(prefix: &[Frame], mut message: Message) -> Message {
+    for frame in prefix.iter().rev() {
+        message.push_front(frame.clone());
+    }
+    message
+}

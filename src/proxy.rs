@@ -1,0 +1,140 @@
+//! The device that QUEUE, FORWARDER and STREAMER are made of.
+
+use std::sync::Arc;
+
+use crate::error::SendErrorKind;
+use crate::message::Message;
+use crate::pipe::{Outbox, PeerKey, Slot};
+use crate::socket::{Core, Dealer, Pair, Pub, Pull, Push, Rep, Router, Sub, XPub, XSub, device};
+
+/// A socket that a [`proxy`] can pass messages from or to.
+///
+/// A message to or from a [`Router`] has the routing id as first frame, as in libzmq.
+pub trait Device: sealed::Sealed {}
+
+/// A socket that gets a copy of everything that passes a [`proxy`].
+#[derive(Debug)]
+pub struct Capture(Box<dyn sealed::Sealed>);
+
+mod sealed {
+    use super::{Arc, Core};
+
+    pub trait Sealed: Send + Sync + std::fmt::Debug {
+        fn core(&self) -> &Arc<Core>;
+    }
+}
+
+macro_rules! devices {
+    ($($socket:ident),*) => {$(
+        impl Device for $socket {}
+        impl sealed::Sealed for $socket {
+            fn core(&self) -> &Arc<Core> {
+                &self.handle.core
+            }
+        }
+    )*};
+}
+devices!(Push, Pull, Pub, Sub, XPub, XSub, Rep, Dealer, Router, Pair);
+
+macro_rules! captures {
+    ($($socket:ident),*) => {$(
+        impl From<$socket> for Capture {
+            fn from(socket: $socket) -> Self {
+                Self(Box::new(socket))
+            }
+        }
+    )*};
+}
+captures!(Push, Pub, Dealer, Pair);
+
+/// Passes messages from `frontend` to `backend` and back, until one of the two is closed. libzmq: `zmq_proxy`.
+///
+/// Router and Dealer make a QUEUE, XSub and XPub a FORWARDER, Pull and Push a STREAMER. Each direction takes a
+/// message only when its other side has room for one, so high-water marks hold from end to end and a direction that
+/// is stuck does not stop the other. `capture` gets a copy of every message before it is passed on; it misses what
+/// it has no room for.
+///
+/// # Cancel safety
+///
+/// Cancelled, no message is lost: one that was taken and not yet passed on goes back to where it was, for those
+/// who hold clones of the sockets.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sinew::Error> {
+/// use sinew::{Pull, Push, proxy};
+/// let (frontend, backend) = (Pull::new(), Push::new());
+/// let inlet = frontend.bind("tcp://127.0.0.1:0").await?;
+/// let outlet = backend.bind("tcp://127.0.0.1:0").await?;
+/// let streamer = tokio::spawn(proxy(frontend, backend, None));
+///
+/// let (client, server) = (Push::new(), Pull::new());
+/// client.connect(&inlet).await?;
+/// server.connect(&outlet).await?;
+/// client.send("job").await?;
+/// assert_eq!(server.recv().await?, "job");
+/// streamer.abort();
+/// # Ok(()) }
+/// ```
+pub async fn proxy(frontend: impl Device, backend: impl Device, capture: Option<Capture>) {
+    let (front, back) = (frontend.core(), backend.core());
+    tokio::select! {
+        () = forward(front, back, capture.as_ref()) => {}
+        () = forward(back, front, capture.as_ref()) => {}
+    }
+}
+
+/// One direction, until either socket is closed; for ever idle if there is no such direction.
+async fn forward(source: &Core, sink: &Core, capture: Option<&Capture>) {
+    if !device::receives(source.kind) || !device::sends(sink.kind) {
+        return std::future::pending().await;
+    }
+    let mut held = Held { source, sink, slot: Slot::default(), message: None };
+    // Room first: what has been taken can be passed on, but for a peer that leaves just then.
+    while sink.outbox_ready(Outbox::has_room).await.is_ok() {
+        let Ok((from, message)) = source.recv(device::take(source)).await else { return };
+        if let Some(capture) = capture {
+            let copy = capture.0.core();
+            // A capture that is full or alone misses it: it must not hold the proxy up.
+            let _ = copy.try_send(message.clone(), device::offer(copy));
+        }
+        if let Err(error) = sink.try_send(message, device::offer(sink)) {
+            let kind = error.kind();
+            held.message = Some((from, error.into_message()));
+            match kind {
+                SendErrorKind::Full | SendErrorKind::NoPeer => held.pass_on().await,
+                SendErrorKind::Closed => return,
+                // Dropped, as it would be without a proxy.
+                _ => held.message = None,
+            }
+        }
+    }
+}
+
+/// A message on its way; it goes back if the proxy is cancelled.
+struct Held<'a> {
+    source: &'a Core,
+    sink: &'a Core,
+    slot: Slot,
+    message: Option<(PeerKey, Message)>,
+}
+
+impl Held<'_> {
+    /// Waits for room. A sink that closes meanwhile leaves the message here.
+    async fn pass_on(&mut self) {
+        let Self { sink, slot, message, .. } = self;
+        let Some((_, waiting)) = message else { return };
+        match std::future::poll_fn(|cx| sink.poll_send(cx, slot, waiting, device::offer(sink))).await {
+            Err(error) if error.kind() == SendErrorKind::Closed => *waiting = error.into_message(),
+            _ => *message = None,
+        }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.sink.forget_sender(&mut self.slot);
+        if let Some((from, message)) = self.message.take() {
+            device::put_back(self.source, from, message);
+        }
+    }
+}

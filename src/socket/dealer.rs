@@ -1,0 +1,39 @@
+use super::builder::{builder, conflating, identified, probing, receiving, sending};
+use super::handle::{Handle, lifecycle};
+use super::verbs::{receives, sends};
+use super::{pull, push};
+use crate::message::Message;
+use crate::proto::SocketType;
+
+/// Sends to its peers in turn and receives from all of them, as it likes: an asynchronous [`Req`](crate::Req).
+/// Talks to [`Router`](crate::Router), [`Rep`](crate::Rep) and [`Dealer`].
+///
+/// Nothing is added to a message and nothing taken off. To talk to a `Rep`, put an empty frame in front of the
+/// body; the reply has one, too. libzmq: `ZMQ_DEALER`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sinew::Error> {
+/// use sinew::{Dealer, Router};
+/// let server = Router::new();
+/// let addr = server.bind("tcp://127.0.0.1:0").await?;
+/// let client = Dealer::builder().routing_id("client-1").build()?;
+/// client.connect(&addr).await?;
+/// client.send("ping").await?;
+/// let (id, message) = server.recv().await?;
+/// assert_eq!((id.as_ref(), message.to_str().unwrap()), (&b"client-1"[..], "ping"));
+/// server.send(id, "pong").await?;
+/// assert_eq!(client.recv().await?, "pong");
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Dealer {
+    pub(crate) handle: Handle,
+}
+
+builder! {
+    /// Options of a [`Dealer`].
+    DealerBuilder => Dealer, [sending, receiving, conflating, identified, probing]
+}
+lifecycle!(Dealer, DealerBuilder, SocketType::Dealer);
+sends!(Dealer, push::offer);
+receives!(Dealer, Message, pull::take);

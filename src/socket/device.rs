@@ -1,0 +1,76 @@
+//! The verbs of any socket type in one form, for the proxy: a ROUTER's messages have the routing id in front.
+
+use super::core::{Core, Offered, Turn};
+use super::router::RoutingId;
+use super::{publish, push, rep, router, xsub};
+use crate::error::RecvError;
+use crate::message::Message;
+use crate::pipe::{Inbox, Outbox, PeerKey, Popped, Wakes};
+use crate::proto::SocketType;
+
+/// Whether the type receives.
+pub(crate) const fn receives(kind: SocketType) -> bool {
+    !matches!(kind, SocketType::Push | SocketType::Pub)
+}
+
+/// Whether the type sends.
+pub(crate) const fn sends(kind: SocketType) -> bool {
+    !matches!(kind, SocketType::Pull | SocketType::Sub)
+}
+
+/// Offers a message as the type's `send` does.
+pub(crate) fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
+    move |outbox, mut message, wakes| match core.kind {
+        SocketType::Pub | SocketType::XPub => publish::offer(core)(outbox, message, wakes),
+        SocketType::XSub => xsub::offer(core)(outbox, message, wakes),
+        SocketType::Rep => rep::offer(core)(outbox, message, wakes),
+        SocketType::Router => {
+            // B4.11: nothing but an address is dropped.
+            let Some(id) = message.pop_front() else { return Ok(()) };
+            let to = RoutingId::from(id);
+            let offered = router::offer(core, &to)(outbox, message, wakes);
+            offered.map_err(|(refusal, mut message)| {
+                message.push_front(to);
+                (refusal, message)
+            })
+        }
+        _ => push::offer(core)(outbox, message, wakes),
+    }
+}
+
+/// Takes a message as the type's `recv` does, with the pipe that it came from.
+pub(crate) fn take(
+    core: &Core,
+) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<(PeerKey, Message), RecvError>> {
+    move |inbox, wakes| {
+        if core.kind == SocketType::Rep {
+            let received = rep::take(core)(inbox, wakes)?;
+            let Turn::MustReply { peer, .. } = &*core.turn.lock() else { return None };
+            return Some(received.map(|message| (*peer, message)));
+        }
+        loop {
+            if let Popped::Message(peer, mut message) = inbox.pop(wakes)? {
+                if core.kind == SocketType::Router {
+                    message.push_front(inbox.get(peer).map(|pipe| pipe.id.clone()).unwrap_or_default());
+                }
+                return Some(Ok((peer, message)));
+            }
+        }
+    }
+}
+
+/// Undoes a `take`.
+pub(crate) fn put_back(core: &Core, from: PeerKey, mut message: Message) {
+    match core.kind {
+        SocketType::Router => drop(message.pop_front()),
+        SocketType::Rep => {
+            if let Turn::MustReply { envelope, .. } = std::mem::take(&mut *core.turn.lock()) {
+                envelope.into_iter().rev().for_each(|frame| message.push_front(frame));
+            }
+        }
+        _ => {}
+    }
+    let mut wakes = Wakes::new();
+    core.inbox.lock().unpop(from, message, &mut wakes);
+    wakes.fire();
+}

@@ -1,0 +1,217 @@
+//! Where a socket is bound and what it connects to, from `bind` to `close`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::core::Core;
+use crate::endpoint::{Endpoint, Target};
+use crate::engine::{self, inproc};
+use crate::error::{BindError, ConnectError, UnknownEndpoint};
+use crate::message::Frame;
+use crate::monitor::{DropReason, EventKind};
+use crate::pipe::{InPipe, OutPipe, PeerKey, Wakes};
+use crate::proto::SocketType;
+use crate::transport::Listener;
+
+/// The endpoints of one socket.
+#[derive(Debug, Default)]
+pub(crate) struct Endpoints {
+    list: Vec<Entry>,
+}
+
+/// One bound or connected endpoint.
+#[derive(Debug)]
+struct Entry {
+    endpoint: Endpoint,
+    bound: bool,
+    /// Ends the listener or the dialer.
+    stop: CancellationToken,
+    /// The peers that came through it.
+    peers: HashSet<PeerKey>,
+}
+
+/// Linger without end, as a duration that instants can be added to.
+const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
+impl Core {
+    /// Binds; gives back the endpoint as bound.
+    pub(crate) async fn bind(self: &Arc<Self>, endpoint: Endpoint) -> Result<Endpoint, BindError> {
+        if self.outbox.lock().is_closed() {
+            return Err(BindError::Closed);
+        }
+        match endpoint.target() {
+            Target::Inproc(name) => {
+                inproc::bind(self, name, &endpoint)?;
+                self.add(&endpoint, true);
+                Ok(endpoint)
+            }
+            Target::Network(address) => {
+                let (listener, bound) = Listener::bind(address, &self.options.transport).await?;
+                let stop = self.add(&bound, true);
+                let name: Arc<str> = bound.to_string().into();
+                self.events.emit(&name, None, EventKind::Listening);
+                self.tasks.spawn(engine::listen(self.clone(), listener, name, stop));
+                Ok(bound)
+            }
+        }
+    }
+
+    /// Connects, now or when the peer appears.
+    pub(crate) fn connect(self: &Arc<Self>, endpoint: &Endpoint) -> Result<(), ConnectError> {
+        if self.outbox.lock().is_closed() {
+            return Err(ConnectError::Closed);
+        }
+        if self.connects_once() && self.endpoints.lock().find(endpoint, false).is_some() {
+            return Ok(());
+        }
+        let name: Arc<str> = endpoint.to_string().into();
+        match endpoint.target() {
+            Target::Inproc(inproc) => {
+                let key = inproc::connect(self, inproc, &name)?;
+                self.add(endpoint, false);
+                self.belongs(&name, key);
+            }
+            Target::Network(address) => {
+                address.check_connect()?;
+                let key = (!self.options.immediate).then(|| self.expect_connection(&name)).transpose()?;
+                let stop = self.add(endpoint, false);
+                if let Some(key) = key {
+                    self.belongs(&name, key);
+                }
+                self.tasks.spawn(engine::dial(self.clone(), address.clone(), name, key, stop));
+            }
+        }
+        Ok(())
+    }
+
+    fn expect_connection(&self, name: &Arc<str>) -> Result<PeerKey, ConnectError> {
+        let Self { options, .. } = self;
+        let out = OutPipe::wire(options.send_mark(), options.conflate);
+        let inp = InPipe::new(options.recv_mark(), options.conflate, Frame::new());
+        self.expect(name, out, inp).map_err(ConnectError::Refused)
+    }
+
+    /// For these types a second connection to the same endpoint has no use (B0.8).
+    const fn connects_once(&self) -> bool {
+        matches!(self.kind, SocketType::Dealer | SocketType::Sub | SocketType::Pub | SocketType::Req)
+    }
+
+    fn add(&self, endpoint: &Endpoint, bound: bool) -> CancellationToken {
+        let stop = CancellationToken::new();
+        let entry = Entry { endpoint: endpoint.clone(), bound, stop: stop.clone(), peers: HashSet::new() };
+        self.endpoints.lock().list.push(entry);
+        // `close` may have run since it was asked; it stops what it finds, and this was not there.
+        if self.outbox.lock().is_closed() {
+            stop.cancel();
+        }
+        stop
+    }
+
+    /// Notes that a peer came through an endpoint; says whether the socket still has it.
+    pub(crate) fn belongs(&self, name: &str, key: PeerKey) -> bool {
+        let mut endpoints = self.endpoints.lock();
+        let entry = endpoints.list.iter_mut().rev().find(|entry| entry.endpoint.to_string() == name);
+        entry.map(|entry| entry.peers.insert(key)).is_some()
+    }
+
+    /// Notes that a peer is gone.
+    pub(crate) fn left(&self, name: &str, key: PeerKey) {
+        for entry in &mut self.endpoints.lock().list {
+            if entry.peers.remove(&key) && entry.endpoint.to_string() == name {
+                break;
+            }
+        }
+    }
+
+    /// Stops listening, and ends the connections that came that way (C5.6).
+    pub(crate) fn unbind(&self, endpoint: &Endpoint) -> Result<(), UnknownEndpoint> {
+        self.remove(endpoint, true)
+    }
+
+    /// Ends a connection; what is queued for it is written first, within linger (C5.5).
+    pub(crate) fn disconnect(&self, endpoint: &Endpoint) -> Result<(), UnknownEndpoint> {
+        self.remove(endpoint, false)
+    }
+
+    fn remove(&self, endpoint: &Endpoint, bound: bool) -> Result<(), UnknownEndpoint> {
+        let entry = {
+            let mut endpoints = self.endpoints.lock();
+            let at = endpoints.find(endpoint, bound).ok_or_else(|| UnknownEndpoint(endpoint.to_string()))?;
+            endpoints.list.remove(at)
+        };
+        if let (Target::Inproc(name), true) = (endpoint.target(), bound) {
+            inproc::unbind(self, name);
+        }
+        let deadline = self.linger_deadline();
+        for key in entry.peers {
+            self.close_peer(key, deadline, !bound);
+        }
+        // After the pipes: a dialer that is told to stop asks its pipe how long to linger.
+        entry.stop.cancel();
+        Ok(())
+    }
+
+    /// Ends one peer: over inproc at once, else its connection task flushes and ends.
+    fn close_peer(&self, key: PeerKey, deadline: Instant, discard: bool) {
+        if inproc::unlink(self, key) {
+            self.depart(key, discard, DropReason::Linger);
+            return;
+        }
+        let mut wakes = Wakes::new();
+        self.outbox.lock().close_pipe(key, deadline, &mut wakes);
+        if discard {
+            self.inbox.lock().discard(key);
+        }
+        wakes.fire();
+    }
+
+    fn linger_deadline(&self) -> Instant {
+        Instant::now() + self.options.linger(self.kind).unwrap_or(FOR_EVER).min(FOR_EVER)
+    }
+
+    /// Begins to close: no more binding, connecting, sending or receiving. The tasks flush what is
+    /// queued, within linger, and end. Never blocks; a second call does nothing.
+    pub(crate) fn begin_close(&self) {
+        let deadline = self.linger_deadline();
+        let mut wakes = Wakes::new();
+        {
+            let mut outbox = self.outbox.lock();
+            if outbox.is_closed() {
+                return;
+            }
+            outbox.close(deadline, &mut wakes);
+        }
+        let entries = std::mem::take(&mut self.endpoints.lock().list);
+        for entry in entries {
+            entry.stop.cancel();
+            if let (Target::Inproc(name), true) = (entry.endpoint.target(), entry.bound) {
+                inproc::unbind(self, name);
+            }
+        }
+        inproc::unlink_all(self);
+        self.inbox.lock().close(&mut wakes);
+        wakes.fire();
+        self.tasks.close();
+    }
+
+    /// Waits for the tasks to end; says how many messages were accepted and not written.
+    pub(crate) async fn closed(&self) -> usize {
+        self.begin_close();
+        self.tasks.wait().await;
+        let mut outbox = self.outbox.lock();
+        let undelivered = outbox.queued();
+        outbox.counters.lost(DropReason::Linger, undelivered);
+        outbox.pipes.clear();
+        undelivered
+    }
+}
+
+impl Endpoints {
+    fn find(&self, endpoint: &Endpoint, bound: bool) -> Option<usize> {
+        self.list.iter().position(|entry| entry.bound == bound && entry.endpoint == *endpoint)
+    }
+}

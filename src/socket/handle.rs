@@ -1,0 +1,245 @@
+//! The life of a socket, the same for every type.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::core::{Core, Offered};
+use crate::error::{SendError, SendErrorKind};
+use crate::message::Message;
+use crate::pipe::{Outbox, Slot, Wakes};
+
+/// What a socket value holds: a share of the socket, and its own places in the queues of those who
+/// wait (for `Stream` and `Sink`, which keep theirs between polls).
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) core: Arc<Core>,
+    pub(crate) receiving: Slot,
+    pub(crate) sending: Slot,
+    /// Accepted by `Sink::start_send`, and not yet by a pipe.
+    pub(crate) outgoing: Option<Message>,
+    life: Arc<Life>,
+}
+
+/// Shared by all handles; the socket closes with the last of them.
+#[derive(Debug)]
+struct Life(Arc<Core>);
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.0.begin_close();
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        let life = Arc::new(Life(core.clone()));
+        Self { core, receiving: Slot::default(), sending: Slot::default(), outgoing: None, life }
+    }
+}
+
+impl Handle {
+    /// Passes the message of `Sink::start_send` on; ready when the place for it is free.
+    pub(crate) fn poll_outgoing(
+        &mut self,
+        cx: &Context<'_>,
+        offer: impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered,
+    ) -> Poll<Result<(), SendError>> {
+        let Some(mut message) = self.outgoing.take() else { return Poll::Ready(Ok(())) };
+        let polled = self.core.poll_send(cx, &mut self.sending, &mut message, offer);
+        if polled.is_pending() {
+            self.outgoing = Some(message);
+        }
+        polled
+    }
+
+    /// Sends at once, or keeps the message for the next `poll_outgoing`.
+    pub(crate) fn start_send(
+        &mut self,
+        message: Message,
+        offer: impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered,
+    ) -> Result<(), SendError> {
+        match self.core.try_send(message, offer) {
+            Err(error) if matches!(error.kind(), SendErrorKind::Full | SendErrorKind::NoPeer) => {
+                self.outgoing = Some(error.into_message());
+                Ok(())
+            }
+            sent => sent,
+        }
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        Self {
+            core: self.core.clone(),
+            receiving: Slot::default(),
+            sending: Slot::default(),
+            outgoing: None,
+            life: self.life.clone(),
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.core.forget_receiver(&mut self.receiving);
+        self.core.forget_sender(&mut self.sending);
+    }
+}
+
+/// How a socket ended; from `close`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Closed {
+    /// Messages that were accepted and not handed to the operating system, or to an inproc peer,
+    /// when linger ran out. What was handed over may still be lost: see the
+    /// [promises](crate#what-it-promises).
+    pub undelivered: usize,
+}
+
+/// Gives a socket type its life: from `new` to `close`.
+macro_rules! lifecycle {
+    ($socket:ident, $builder:ident, $kind:expr) => {
+        impl $socket {
+            /// A socket with the default options.
+            #[must_use]
+            pub fn new() -> Self {
+                Self::from_options(crate::options::Options::default())
+            }
+
+            /// Options for a socket of this type.
+            #[must_use]
+            pub fn builder() -> $builder {
+                $builder::default()
+            }
+
+            fn from_options(options: crate::options::Options) -> Self {
+                Self { handle: crate::socket::handle::Handle::new(crate::socket::Core::new($kind, options)) }
+            }
+
+            /// Accepts peers at `endpoint`; gives it back as bound, with the real port or path in
+            /// place of a wildcard. libzmq: `zmq_bind`, `ZMQ_LAST_ENDPOINT`.
+            ///
+            /// # Errors
+            ///
+            /// If the endpoint is malformed, in use, or not of this machine, or the socket is closed.
+            ///
+            /// # Cancel safety
+            ///
+            /// Cancelled before it is ready, nothing is bound.
+            pub async fn bind<E>(&self, endpoint: E) -> Result<crate::Endpoint, crate::BindError>
+            where
+                E: TryInto<crate::Endpoint>,
+                crate::EndpointError: From<E::Error>,
+            {
+                let endpoint = endpoint.try_into().map_err(crate::EndpointError::from)?;
+                self.handle.core.bind(endpoint).await
+            }
+
+            /// Connects to `endpoint` in the background: returns at once, resolves the name anew
+            /// for each attempt, and reconnects for ever. libzmq: `zmq_connect`.
+            ///
+            /// # Errors
+            ///
+            /// If the endpoint is malformed or one that is only for binding, or the socket is
+            /// closed. Over inproc, also if the peer is of a type that does not match.
+            ///
+            /// # Cancel safety
+            ///
+            /// It never waits, so it is never cancelled half-way.
+            ///
+            /// # Panics
+            ///
+            /// Outside a tokio runtime.
+            #[allow(clippy::unused_async, reason = "part of the asynchronous half of the API, as `bind` is")]
+            pub async fn connect<E>(&self, endpoint: E) -> Result<(), crate::ConnectError>
+            where
+                E: TryInto<crate::Endpoint>,
+                crate::EndpointError: From<E::Error>,
+            {
+                let endpoint = endpoint.try_into().map_err(crate::EndpointError::from)?;
+                self.handle.core.connect(&endpoint)
+            }
+
+            /// Stops accepting peers at `endpoint`, and ends the connections that came that way
+            /// once what is queued for them is written, within linger. libzmq: `zmq_unbind`.
+            ///
+            /// # Errors
+            ///
+            /// If the socket is not bound there. Give the endpoint that [`bind`](Self::bind) returned.
+            pub fn unbind<E>(&self, endpoint: E) -> Result<(), crate::Error>
+            where
+                E: TryInto<crate::Endpoint>,
+                crate::EndpointError: From<E::Error>,
+            {
+                let endpoint = endpoint.try_into().map_err(crate::EndpointError::from)?;
+                Ok(self.handle.core.unbind(&endpoint)?)
+            }
+
+            /// Ends the connection to `endpoint` once what is queued for it is written, within
+            /// linger. What it sent and is unread is dropped. libzmq: `zmq_disconnect`.
+            ///
+            /// # Errors
+            ///
+            /// If the socket is not connected there.
+            pub fn disconnect<E>(&self, endpoint: E) -> Result<(), crate::Error>
+            where
+                E: TryInto<crate::Endpoint>,
+                crate::EndpointError: From<E::Error>,
+            {
+                let endpoint = endpoint.try_into().map_err(crate::EndpointError::from)?;
+                Ok(self.handle.core.disconnect(&endpoint)?)
+            }
+
+            /// What happens on the connections from here on. libzmq: `zmq_socket_monitor`.
+            ///
+            /// Inproc peers cause no events.
+            #[must_use]
+            pub fn monitor(&self) -> crate::Monitor {
+                self.handle.core.events.subscribe()
+            }
+
+            /// The counters, of the socket and of each peer.
+            #[must_use]
+            pub fn stats(&self) -> crate::Stats {
+                self.handle.core.stats()
+            }
+
+            /// Waits until `count` peers are connected, handshake included: no sleep is needed
+            /// before the first message.
+            ///
+            /// # Errors
+            ///
+            /// If the socket is closed.
+            ///
+            /// # Cancel safety
+            ///
+            /// Cancelled, nothing has happened.
+            pub async fn wait_for_peers(&self, count: usize) -> Result<(), crate::SendErrorKind> {
+                self.handle.core.outbox_ready(|outbox| outbox.live() >= count).await
+            }
+
+            /// Closes the socket, all its clones included: nothing more is received, and what is
+            /// queued is written within the linger time. libzmq: `zmq_close`, but this reports
+            /// what was lost.
+            ///
+            /// Dropping the last clone does the same in the background, as long as the runtime
+            /// lives. It never blocks.
+            ///
+            /// # Cancel safety
+            ///
+            /// Cancelled, the socket goes on closing; a second call waits for the same end.
+            #[allow(clippy::must_use_candidate, reason = "closing has an effect of its own")]
+            pub async fn close(&self) -> crate::Closed {
+                crate::Closed { undelivered: self.handle.core.closed().await }
+            }
+        }
+
+        impl Default for $socket {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+    };
+}
+pub(crate) use lifecycle;

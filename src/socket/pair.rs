@@ -1,0 +1,34 @@
+use super::builder::{builder, receiving, sending};
+use super::handle::{Handle, lifecycle};
+use super::verbs::{receives, sends};
+use super::{pull, push};
+use crate::message::Message;
+use crate::proto::SocketType;
+
+/// Talks to exactly one other [`Pair`], in both directions.
+///
+/// A second peer is refused, and takes over when it tries again after the first has left. libzmq: `ZMQ_PAIR`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sinew::Error> {
+/// use sinew::Pair;
+/// let (a, b) = (Pair::new(), Pair::new());
+/// a.bind("inproc://pair-doc").await?;
+/// b.connect("inproc://pair-doc").await?;
+/// a.send("over").await?;
+/// b.send("and out").await?;
+/// assert_eq!((b.recv().await?, a.recv().await?), ("over".into(), "and out".into()));
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Pair {
+    pub(crate) handle: Handle,
+}
+
+builder! {
+    /// Options of a [`Pair`].
+    PairBuilder => Pair, [sending, receiving]
+}
+lifecycle!(Pair, PairBuilder, SocketType::Pair);
+sends!(Pair, push::offer);
+receives!(Pair, Message, pull::take);

@@ -1,0 +1,345 @@
+//! Peers that come, subscribe and go: what the engine tells a socket.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::core::{Core, Tally, Turn};
+use crate::message::{Frame, Message};
+use crate::monitor::{DropReason, EventKind, PeerInfo, Refused};
+use crate::options::Notify;
+use crate::pipe::{Control, InPipe, OutPipe, Outbox, PeerKey, Wakes, WireBuf};
+use crate::proto::SocketType;
+use crate::routing::{Inserted, Removed, Route};
+
+/// What is known of a peer besides its pipes.
+#[derive(Debug, Clone)]
+pub(crate) struct PeerEntry {
+    /// The endpoint of ours that it belongs to.
+    pub(crate) endpoint: Arc<str>,
+    /// `None` while a connecting socket has not met it.
+    pub(crate) info: Option<Arc<PeerInfo>>,
+    /// Over inproc: the peer itself, and the key under which it knows us.
+    pub(crate) remote: Option<(Arc<Core>, PeerKey)>,
+}
+
+/// The pipe that an arriving peer gets.
+pub(crate) enum Pipe {
+    /// The one made when the socket connected (B0.3).
+    Made(PeerKey),
+    /// A new one.
+    New(OutPipe, InPipe),
+}
+
+impl Core {
+    /// A pipe to a peer behind a connection.
+    pub(crate) fn wire_pipe(&self) -> Pipe {
+        let Self { options, .. } = self;
+        Pipe::New(
+            OutPipe::wire(options.send_mark(), options.conflate),
+            InPipe::new(options.recv_mark(), options.conflate, Frame::new()),
+        )
+    }
+
+    /// Makes the pipe of a peer that is yet to be met: it takes its share of messages at once (B0.3).
+    pub(crate) fn expect(&self, endpoint: &Arc<str>, out: OutPipe, inp: InPipe) -> Result<PeerKey, Refused> {
+        let mut wakes = Wakes::new();
+        let _subscriptions = self.subscriptions.lock();
+        let key = self.attach(endpoint, None, out, inp, &mut wakes);
+        wakes.fire();
+        key
+    }
+
+    /// Takes a peer in; from here on it can be sent to and received from.
+    pub(crate) fn admit(
+        &self,
+        endpoint: &Arc<str>,
+        info: &Arc<PeerInfo>,
+        pipe: Pipe,
+    ) -> Result<PeerKey, Refused> {
+        let mut wakes = Wakes::new();
+        // Held throughout, so that no subscription falls between the replay and the live ones.
+        let subscriptions = self.subscriptions.lock();
+        let (key, new) = match pipe {
+            Pipe::Made(key) => (key, false),
+            Pipe::New(out, inp) => (self.attach(endpoint, Some(info), out, inp, &mut wakes)?, true),
+        };
+        let named = self.name(key, info, new, &mut wakes);
+        match named {
+            Ok(Some(id)) => self.inbox.lock().arrived(key, id, &mut wakes),
+            Ok(None) => {}
+            Err(refused) => {
+                if new {
+                    self.outbox.lock().detach(key, &mut wakes);
+                    self.inbox.lock().discard(key);
+                    self.peers.lock().remove(key);
+                }
+                wakes.fire();
+                return Err(refused);
+            }
+        }
+        if let Some(entry) = self.peers.lock().get_mut(key) {
+            entry.info = Some(info.clone());
+        }
+        self.outbox.lock().greet(key, self.greeting(), subscriptions.keys().cloned(), &mut wakes);
+        wakes.fire();
+        Ok(key)
+    }
+
+    fn attach(
+        &self,
+        endpoint: &Arc<str>,
+        info: Option<&Arc<PeerInfo>>,
+        out: OutPipe,
+        inp: InPipe,
+        wakes: &mut Wakes,
+    ) -> Result<PeerKey, Refused> {
+        let present = self.inbox.lock().len();
+        if present >= self.options.max_connections {
+            return Err(Refused::TooManyConnections);
+        }
+        // The order matters: once the pipe is in the outbox a sender may use it, and a reply may
+        // come as soon as the connection task runs, which is after this.
+        let key = {
+            let mut outbox = self.outbox.lock();
+            if outbox.is_closed() {
+                return Err(Refused::Closing);
+            }
+            if self.kind == SocketType::Pair && !outbox.pipes.is_empty() {
+                return Err(Refused::PairTaken);
+            }
+            outbox.attach(out, wakes)
+        };
+        self.inbox.lock().attach(key, inp);
+        let entry = PeerEntry { endpoint: endpoint.clone(), info: info.cloned(), remote: None };
+        self.peers.lock().insert(key, entry);
+        Ok(key)
+    }
+
+    /// Gives a ROUTER's peer its routing id (B4.2); a connecting ROUTER's peer keeps the one it has.
+    fn name(
+        &self,
+        key: PeerKey,
+        info: &PeerInfo,
+        new: bool,
+        wakes: &mut Wakes,
+    ) -> Result<Option<Frame>, Refused> {
+        let mut outbox = self.outbox.lock();
+        let Route::Named(ids) = &mut outbox.route else { return Ok(None) };
+        if !new && ids.contains(key) {
+            return Ok(None);
+        }
+        let mut id = ids.insert(&info.identity, key);
+        if let Err(taken) = id
+            && self.options.pattern.handover
+        {
+            ids.remove(taken.0);
+            id = ids.insert(&info.identity, key);
+            outbox.close_pipe(taken.0, Instant::now(), wakes);
+        }
+        id.map(Some).map_err(|_| Refused::IdentityInUse)
+    }
+
+    /// The message that opens a new connection, if any (B3.3, B5.15).
+    fn greeting(&self) -> Option<Message> {
+        let pattern = &self.options.pattern;
+        let probe = pattern.probe_router.then(Message::new);
+        probe.or_else(|| pattern.welcome.clone().map(Message::from))
+    }
+
+    /// Takes what a peer has sent, emptying `batch`; says how many more messages it may send.
+    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut VecDeque<Message>) -> usize {
+        match self.kind {
+            SocketType::Pub | SocketType::XPub => {
+                for message in std::mem::take(batch) {
+                    if let Some(message) = self.upstream(key, message) {
+                        batch.push_back(message);
+                    }
+                }
+            }
+            SocketType::Push => {
+                Tally::count(&self.tally.unexpected, batch.len());
+                batch.clear();
+            }
+            _ => {}
+        }
+        let mut wakes = Wakes::new();
+        let room = self.inbox.lock().deliver(key, batch, &mut wakes);
+        wakes.fire();
+        room
+    }
+
+    /// A message to a publisher is a subscription in the old form (A7.2), or a user's (B5.5).
+    fn upstream(&self, key: PeerKey, message: Message) -> Option<Message> {
+        let only_first = self.options.pattern.only_first_subscribe;
+        let mut user: Option<Message> = None;
+        for (index, frame) in message.frames().enumerate() {
+            match frame.split_first() {
+                Some((&what @ (0 | 1), topic)) if index == 0 || (!only_first && user.is_none()) => {
+                    self.subscribed(key, what == 1, topic);
+                }
+                _ => match &mut user {
+                    Some(user) => user.push_back(frame),
+                    None => user = Some(frame.clone().into()),
+                },
+            }
+        }
+        if self.kind == SocketType::XPub {
+            return user;
+        }
+        Tally::count(&self.tally.unexpected, usize::from(user.is_some()));
+        None
+    }
+
+    /// A peer subscribes or unsubscribes; an XPUB's application learns of it (B5.6–B5.9).
+    pub(crate) fn subscribed(&self, key: PeerKey, subscribe: bool, topic: &[u8]) {
+        let mut wakes = Wakes::new();
+        let news = {
+            let mut outbox = self.outbox.lock();
+            let present = outbox.pipes.contains_key(key);
+            let Some(fan) = outbox.fan().filter(|_| present) else {
+                Tally::count(&self.tally.unexpected, 1);
+                return;
+            };
+            let (news, held) = if subscribe {
+                let inserted = fan.subscribe(topic, key);
+                (self.is_news(inserted), inserted != Inserted::Already)
+            } else {
+                let removed = fan.cancel(topic, key);
+                (self.is_last_news(removed), removed != Removed::NotHeld)
+            };
+            if held {
+                outbox.count_topic(key, subscribe, &mut wakes);
+            }
+            news
+        };
+        if news {
+            let mut note = VecDeque::from([notification(subscribe, topic)]);
+            self.inbox.lock().deliver(key, &mut note, &mut wakes);
+        }
+        wakes.fire();
+    }
+
+    fn is_news(&self, inserted: Inserted) -> bool {
+        let pattern = &self.options.pattern;
+        let wanted = pattern.manual || pattern.notify != Notify::FirstAndLast || inserted == Inserted::First;
+        self.kind == SocketType::XPub && wanted
+    }
+
+    fn is_last_news(&self, removed: Removed) -> bool {
+        let pattern = &self.options.pattern;
+        let wanted = match removed {
+            Removed::Last => true,
+            Removed::Held => pattern.manual || pattern.notify == Notify::Everything,
+            Removed::NotHeld => pattern.manual,
+        };
+        self.kind == SocketType::XPub && wanted
+    }
+
+    /// A peer's subscriptions end with its connection (B5.10).
+    fn unsubscribe_all(&self, key: PeerKey, wakes: &mut Wakes) {
+        let mut notes = VecDeque::new();
+        if let Some(fan) = self.outbox.lock().fan() {
+            fan.remove(key, |topic, last| {
+                let removed = if last { Removed::Last } else { Removed::Held };
+                if self.is_last_news(removed) {
+                    notes.push_back(notification(false, topic));
+                }
+            });
+        }
+        if !notes.is_empty() {
+            self.inbox.lock().deliver(key, &mut notes, wakes);
+        }
+    }
+
+    /// The connection of a connecting socket broke: its pipe stays, with what was not written (C6.4).
+    pub(crate) fn interrupted(&self, key: PeerKey, unwritten: WireBuf) {
+        let mut wakes = Wakes::new();
+        self.unsubscribe_all(key, &mut wakes);
+        let (lost, left) = {
+            let mut outbox = self.outbox.lock();
+            let lost = outbox.put_back(key, unwritten, &mut wakes);
+            (lost, outbox.pipes.get(key).map_or(0, |pipe| pipe.level().messages))
+        };
+        if left == 0 {
+            // A request that was written will not be answered by the next connection.
+            self.lose(key, &mut wakes);
+        }
+        wakes.fire();
+        self.report_lost(key, lost, DropReason::Disconnect);
+    }
+
+    /// A peer is gone, and its pipe with it. What it sent stays readable unless `discard`.
+    pub(crate) fn depart(&self, key: PeerKey, discard: bool, reason: DropReason) {
+        let mut wakes = Wakes::new();
+        self.unsubscribe_all(key, &mut wakes);
+        let lost = {
+            let mut outbox = self.outbox.lock();
+            let lost = outbox.detach(key, &mut wakes);
+            outbox.counters.lost(reason, lost);
+            lost
+        };
+        self.lose(key, &mut wakes);
+        {
+            let mut inbox = self.inbox.lock();
+            inbox.end(key, &mut wakes);
+            if discard {
+                inbox.discard(key);
+            }
+        }
+        wakes.fire();
+        self.report_lost(key, lost, reason);
+        self.peers.lock().remove(key);
+    }
+
+    /// Whatever was asked of this peer, no reply will come.
+    fn lose(&self, key: PeerKey, wakes: &mut Wakes) {
+        let lost = {
+            let mut turn = self.turn.lock();
+            let lost = matches!(&*turn, Turn::AwaitReply { peer, .. } if *peer == key);
+            if lost {
+                *turn = Turn::Lost;
+            }
+            lost
+        };
+        if lost {
+            self.inbox.lock().wake_all(wakes);
+        }
+    }
+
+    fn report_lost(&self, key: PeerKey, lost: usize, reason: DropReason) {
+        let entry = self.peers.lock().get(key).cloned();
+        if let (Some(entry), true) = (entry, lost > 0) {
+            let count = u64::try_from(lost).unwrap_or(u64::MAX);
+            self.events.emit(&entry.endpoint, entry.info.as_ref(), EventKind::Dropped { reason, count });
+        }
+    }
+}
+
+impl Outbox {
+    /// Opens a connection: the socket's own first message, then all its subscriptions, once (A7.5).
+    fn greet(
+        &mut self,
+        key: PeerKey,
+        greeting: Option<Message>,
+        topics: impl Iterator<Item = Frame>,
+        wakes: &mut Wakes,
+    ) {
+        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        if let Some(greeting) = greeting {
+            pipe.push_front(greeting, wakes);
+        }
+        pipe.replay(topics.map(|topic| Control { subscribe: true, topic }), wakes);
+        // Whoever waits for peers looks again.
+        self.senders.wake_all(wakes);
+    }
+}
+
+/// A subscription as an XPUB's application reads it.
+fn notification(subscribe: bool, topic: &[u8]) -> Message {
+    let mut note = Vec::with_capacity(topic.len() + 1);
+    note.push(u8::from(subscribe));
+    note.extend_from_slice(topic);
+    Message::from(note)
+}

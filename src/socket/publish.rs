@@ -1,0 +1,106 @@
+use super::builder::{builder, conflating, sending, set};
+use super::core::{Core, Offered};
+use super::handle::{Handle, lifecycle};
+use super::verbs::sends;
+use crate::message::Message;
+use crate::pipe::{Outbox, Wakes};
+use crate::proto::SocketType;
+
+macro_rules! publishing {
+    () => {
+        set! {
+            /// Whether a subscriber at its high-water mark holds the publisher up, so that none
+            /// misses a message, instead of missing it. Default: no.
+            ///
+            /// libzmq: `ZMQ_XPUB_NODROP`
+            no_drop(on: bool) => pattern.no_drop = on
+        }
+        set! {
+            /// Whether subscribers get what does *not* match their subscriptions; set it on both
+            /// sides. Default: no.
+            ///
+            /// libzmq: `ZMQ_INVERT_MATCHING`
+            invert_matching(on: bool) => pattern.invert_matching = on
+        }
+        /// A message that every new subscriber gets first, whatever it subscribed to; a SUB still
+        /// filters it. Default: none.
+        ///
+        /// libzmq: `ZMQ_XPUB_WELCOME_MSG`
+        pub fn welcome(mut self, message: impl Into<bytes::Bytes>) -> Self {
+            self.options.pattern.welcome = Some(message.into());
+            self
+        }
+    };
+}
+
+/// What publishers can be asked.
+macro_rules! publisher {
+    ($socket:ident) => {
+        impl $socket {
+            /// Waits until `count` peers have subscribed to something: what is published from here
+            /// on reaches them. Ends the sleep that other libraries need here.
+            ///
+            /// # Errors
+            ///
+            /// If the socket is closed.
+            ///
+            /// # Cancel safety
+            ///
+            /// Cancelled, nothing has happened.
+            pub async fn wait_for_subscribers(
+                &self,
+                count: usize,
+            ) -> Result<(), crate::error::SendErrorKind> {
+                self.handle.core.outbox_ready(|outbox| outbox.subscribers() >= count).await
+            }
+
+            /// Distinct topics that peers have subscribed to. libzmq: `ZMQ_TOPICS_COUNT`.
+            #[must_use]
+            pub fn topic_count(&self) -> usize {
+                self.handle.core.outbox.lock().fan().map_or(0, |fan| fan.table.len())
+            }
+        }
+    };
+}
+pub(super) use {publisher, publishing};
+
+/// Sends each message to every peer that has subscribed to a prefix of its first frame. Talks to
+/// [`Sub`](crate::Sub) and [`XSub`](crate::XSub).
+///
+/// It never waits: without a subscriber a message is dropped, and a subscriber at its high-water mark misses it;
+/// both are counted. What is published before a subscription has arrived is not for that subscriber:
+/// [`wait_for_subscribers`](Self::wait_for_subscribers) ends the guessing. libzmq: `ZMQ_PUB`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sinew::Error> {
+/// use sinew::{Pub, Sub};
+/// let publisher = Pub::new();
+/// let addr = publisher.bind("tcp://127.0.0.1:0").await?;
+/// let subscriber = Sub::builder().subscribe("weather.").build()?;
+/// subscriber.connect(&addr).await?;
+/// publisher.wait_for_subscribers(1).await?;
+/// publisher.send(["sports.", "4:2"]).await?;
+/// publisher.send(["weather.oslo", "-3"]).await?;
+/// assert_eq!(subscriber.recv().await?, ["weather.oslo", "-3"]);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Pub {
+    pub(crate) handle: Handle,
+}
+
+builder! {
+    /// Options of a [`Pub`].
+    PubBuilder => Pub, [sending, conflating, publishing]
+}
+lifecycle!(Pub, PubBuilder, SocketType::Pub);
+sends!(Pub, offer);
+publisher!(Pub);
+
+/// A copy to every peer whose subscriptions match: PUB and XPUB.
+#[inline]
+pub(super) fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
+    let pattern = &core.options.pattern;
+    let (invert, no_drop) = (pattern.invert_matching, pattern.no_drop);
+    move |outbox, message, wakes| outbox.publish(message, invert, no_drop, wakes)
+}

@@ -1,0 +1,166 @@
+use std::time::Duration;
+
+use super::builder::{builder, identified, probing, receiving, sending, set};
+use super::core::{Core, Offered, Tally, Turn};
+use super::handle::{Handle, lifecycle};
+use super::verbs::{receives, sends};
+use crate::error::{RecvError, RequestError};
+use crate::message::{Frame, Message};
+use crate::pipe::{Inbox, Outbox, Popped, Refusal, Wakes};
+use crate::proto::SocketType;
+
+macro_rules! requesting {
+    () => {
+        set! {
+            /// Whether each request carries a number that its reply has to repeat, so that a late
+            /// reply is never taken for that of the next request. REP does so by itself; a ROUTER
+            /// has to send back every frame up to the empty one. Default: no.
+            ///
+            /// libzmq: `ZMQ_REQ_CORRELATE`
+            correlate(on: bool) => pattern.correlate = on
+        }
+        set! {
+            /// Whether a new request may be sent before the reply to the last one, which is then
+            /// abandoned. Use it with [`correlate`](Self::correlate). Default: no.
+            ///
+            /// libzmq: `ZMQ_REQ_RELAXED`
+            relaxed(on: bool) => pattern.relaxed = on
+        }
+        set! {
+            /// How long [`Req::request`] waits, for room and for the reply together. Default: for ever.
+            request_timeout(timeout: Duration) => pattern.request_timeout = Some(timeout)
+        }
+    };
+}
+
+/// Sends a request to one of its peers, in turn, and receives that peer's reply. Talks to [`Rep`](crate::Rep) and
+/// [`Router`](crate::Router).
+///
+/// Requests and replies alternate: out of turn, both verbs fail. A peer that leaves with the request is
+/// [reported](RecvError::PeerLost), where libzmq waits for ever; the request can then be sent again. libzmq: `ZMQ_REQ`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sinew::Error> {
+/// use sinew::{Rep, Req};
+/// let server = Rep::new();
+/// let addr = server.bind("tcp://127.0.0.1:0").await?;
+/// tokio::spawn(async move {
+///     let request = server.recv().await?;
+///     server.send(format!("hello {}", request.to_str().unwrap())).await?;
+///     server.close().await;
+///     Ok::<_, sinew::Error>(())
+/// });
+/// let client = Req::new();
+/// client.connect(&addr).await?;
+/// assert_eq!(client.request("world").await?, "hello world");
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Req {
+    pub(crate) handle: Handle,
+}
+
+builder! {
+    /// Options of a [`Req`].
+    ReqBuilder => Req, [sending, receiving, identified, probing, requesting]
+}
+lifecycle!(Req, ReqBuilder, SocketType::Req);
+sends!(Req, offer);
+receives!(Req, Message, take);
+
+/// `[number]`, an empty frame, the body (B1.1).
+fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
+    move |outbox, message, wakes| {
+        let pattern = &core.options.pattern;
+        let mut turn = core.turn.lock();
+        if matches!(*turn, Turn::AwaitReply { .. }) && !pattern.relaxed {
+            return Err((Refusal::OutOfTurn, message));
+        }
+        let number = pattern.correlate.then(|| core.tally.next_request().to_be_bytes());
+        let envelope =
+            [number.map_or_else(Frame::new, |number| Frame::copy_from_slice(&number)), Frame::new()];
+        let envelope = if number.is_some() { &envelope[..] } else { &envelope[1..] };
+        let peer = outbox.balance(envelope, message, wakes)?;
+        *turn = Turn::AwaitReply { peer, number };
+        Ok(())
+    }
+}
+
+/// The reply, from the peer that was asked; anything else is late, or malformed, and skipped (B1.4, B1.5).
+fn take(core: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<Message, RecvError>> {
+    move |inbox, wakes| {
+        let mut turn = core.turn.lock();
+        let (peer, number) = match *turn {
+            Turn::AwaitReply { peer, number } => (Some(peer), number),
+            Turn::Lost => (None, None),
+            _ => return Some(Err(RecvError::OutOfTurn)),
+        };
+        while let Some(popped) = inbox.pop(wakes) {
+            let Popped::Message(from, mut message) = popped else { continue };
+            if Some(from) == peer && open(&mut message, number.as_ref()) {
+                *turn = Turn::Idle;
+                return Some(Ok(message));
+            }
+            Tally::count(&core.tally.unexpected, 1);
+        }
+        if peer.is_none() {
+            *turn = Turn::Idle;
+            return Some(Err(RecvError::PeerLost));
+        }
+        None
+    }
+}
+
+/// Takes the envelope off a reply; says whether it is the one expected.
+fn open(message: &mut Message, number: Option<&[u8; 4]>) -> bool {
+    let front = usize::from(number.is_some());
+    let numbered = number.is_none_or(|number| message.first() == &number);
+    let delimited = message.get(front).is_some_and(|frame| frame.is_empty());
+    let whole = numbered && delimited && message.frame_count() > front + 1;
+    if whole {
+        message.drop_front(front + 1);
+    }
+    whole
+}
+
+impl Req {
+    /// Sends a request and waits for its reply, at most for the [`request_timeout`](ReqBuilder::request_timeout).
+    ///
+    /// After an error or a cancellation the next request can be sent at once, to the next peer.
+    ///
+    /// # Errors
+    ///
+    /// If the request cannot be sent, its peer is lost, or no reply comes in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, the request may have been sent. Its reply is skipped if it comes before the next request; a
+    /// later one is told apart only with [`correlate`](ReqBuilder::correlate).
+    pub async fn request(&self, message: impl Into<Message>) -> Result<Message, RequestError> {
+        let exchange = async {
+            self.send(message).await?;
+            let mut abandon = Abandon(Some(&self.handle.core));
+            let reply = self.recv().await;
+            abandon.0 = None;
+            Ok(reply?)
+        };
+        match self.handle.core.options.pattern.request_timeout {
+            None => exchange.await,
+            Some(limit) => {
+                tokio::time::timeout(limit, exchange).await.unwrap_or(Err(RecvError::Timeout.into()))
+            }
+        }
+    }
+}
+
+/// Ends the wait for a reply when a request is cancelled, so that the socket stays usable.
+struct Abandon<'a>(Option<&'a Core>);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        if let Some(core) = self.0 {
+            *core.turn.lock() = Turn::Idle;
+            core.drop_unread();
+        }
+    }
+}

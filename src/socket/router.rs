@@ -1,0 +1,244 @@
+use std::fmt;
+
+use super::builder::{builder, identified, probing, receiving, sending, set};
+use super::core::{Core, Offered};
+use super::handle::{Handle, lifecycle};
+use super::verbs::receives;
+use crate::error::{RecvError, SendError};
+use crate::message::{Frame, Message};
+use crate::pipe::{Inbox, Outbox, PeerKey, Popped, Refusal, Wakes};
+use crate::proto::SocketType;
+use crate::routing::Route;
+
+macro_rules! addressing {
+    () => {
+        set! {
+            /// Whether a message for an unknown peer is an error, and one for a full peer waits,
+            /// instead of being dropped. Default: no.
+            ///
+            /// libzmq: `ZMQ_ROUTER_MANDATORY`
+            mandatory(on: bool) => pattern.mandatory = on
+        }
+        set! {
+            /// Whether a newcomer with the routing id of a connected peer takes it over and that
+            /// connection is closed. Anybody can take a name then. Default: no, the newcomer is
+            /// refused and may try again.
+            ///
+            /// libzmq: `ZMQ_ROUTER_HANDOVER`
+            handover(on: bool) => pattern.handover = on
+        }
+        set! {
+            /// Whether [`Router::recv_event`] tells of peers that come and go. Default: no.
+            ///
+            /// libzmq: `ZMQ_ROUTER_NOTIFY`
+            notify(on: bool) => pattern.announce = on
+        }
+    };
+}
+
+/// Receives from all its peers, one message of each in turn, with the sender's [`RoutingId`]; sends to the peer that
+/// a message names. Talks to [`Dealer`](crate::Dealer), [`Req`](crate::Req) and [`Router`].
+///
+/// A message for an unknown peer, or one at its high-water mark, is dropped and counted; with
+/// [`mandatory`](RouterBuilder::mandatory) the first is an error and the second is waited for. libzmq: `ZMQ_ROUTER`;
+/// see [`Dealer`](crate::Dealer) for an example.
+#[derive(Debug, Clone)]
+pub struct Router {
+    pub(crate) handle: Handle,
+}
+
+builder! {
+    /// Options of a [`Router`].
+    RouterBuilder => Router, [sending, receiving, identified, probing, addressing]
+}
+lifecycle!(Router, RouterBuilder, SocketType::Router);
+receives!(Router, (RoutingId, Message), take);
+
+/// Which peer of a [`Router`] a message came from, or goes to.
+///
+/// One that was received names that peer's connection: what is sent to it reaches nobody else, not even a newcomer
+/// of the same name (a connecting router's peer keeps its id when it reconnects). One made from bytes names whoever
+/// has that name when the message is sent.
+///
+/// ```
+/// use sinew::RoutingId;
+/// let id = RoutingId::from("worker-1");
+/// assert_eq!(id.as_ref(), b"worker-1");
+/// ```
+#[derive(Clone)]
+pub struct RoutingId {
+    name: Frame,
+    peer: Option<PeerKey>,
+}
+
+/// What a [`Router`] hears of its peers; from [`Router::recv_event`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RouterEvent {
+    /// A peer has come; before any of its messages.
+    Connected(RoutingId),
+    /// A message.
+    Message(RoutingId, Message),
+    /// A peer has left; after all of its messages.
+    Disconnected(RoutingId),
+}
+
+fn take(_: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<(RoutingId, Message), RecvError>> {
+    |inbox, wakes| {
+        loop {
+            if let RouterEvent::Message(id, message) = event(inbox, wakes)? {
+                return Some(Ok((id, message)));
+            }
+        }
+    }
+}
+
+fn event(inbox: &mut Inbox, wakes: &mut Wakes) -> Option<RouterEvent> {
+    Some(match inbox.pop(wakes)? {
+        Popped::Message(peer, message) => {
+            let name = inbox.get(peer).map(|pipe| pipe.id.clone()).unwrap_or_default();
+            RouterEvent::Message(RoutingId { name, peer: Some(peer) }, message)
+        }
+        Popped::Arrived(peer, name) => RouterEvent::Connected(RoutingId { name, peer: Some(peer) }),
+        Popped::Gone(peer, name) => RouterEvent::Disconnected(RoutingId { name, peer: Some(peer) }),
+    })
+}
+
+/// To the named peer; what cannot be routed or queued is dropped, unless `mandatory` (B4.8, B4.9).
+pub(super) fn offer<'a>(
+    core: &'a Core,
+    to: &'a RoutingId,
+) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered + 'a {
+    move |outbox, message, wakes| {
+        let mandatory = core.options.pattern.mandatory;
+        let peer = to.peer.or_else(|| match &outbox.route {
+            Route::Named(ids) => ids.get(&to.name),
+            _ => None,
+        });
+        let sent = match peer {
+            Some(peer) => outbox.send_to(peer, &[], message, wakes),
+            None if outbox.is_closed() => Err((Refusal::Closed, message)),
+            None => Err((Refusal::NoPeer, message)),
+        };
+        match sent {
+            Err((Refusal::NoPeer, message)) if mandatory => Err((Refusal::Unroutable, message)),
+            Err((Refusal::NoPeer, _)) => {
+                outbox.counters.dropped_no_peer += 1;
+                Ok(())
+            }
+            Err((Refusal::Full, _)) if !mandatory => {
+                outbox.counters.dropped_full += 1;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+impl Router {
+    /// Sends a message to a peer. libzmq: `zmq_send` with the routing id as first frame.
+    ///
+    /// # Errors
+    ///
+    /// If the socket is closed. With [`mandatory`](RouterBuilder::mandatory) also if no peer has that id; without,
+    /// such a message is dropped and counted. The message is in the error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled before it is ready, nothing was sent.
+    #[inline]
+    pub async fn send(&self, to: impl Into<RoutingId>, message: impl Into<Message>) -> Result<(), SendError> {
+        let (core, to) = (&*self.handle.core, to.into());
+        core.send(message.into(), offer(core, &to)).await
+    }
+
+    /// Sends a message to a peer if that is possible at once. libzmq: `ZMQ_DONTWAIT`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and with `mandatory` also [`Full`](crate::SendErrorKind::Full).
+    #[allow(clippy::result_large_err, reason = "the message comes back")]
+    pub fn try_send(&self, to: impl Into<RoutingId>, message: impl Into<Message>) -> Result<(), SendError> {
+        let (core, to) = (&*self.handle.core, to.into());
+        core.try_send(message.into(), offer(core, &to))
+    }
+
+    /// Receives the next message, or the news that a peer has come or left, in order with that peer's messages.
+    /// The latter only with [`notify`](RouterBuilder::notify). libzmq: `ZMQ_ROUTER_NOTIFY`.
+    ///
+    /// # Errors
+    ///
+    /// If the socket is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled before it is ready, nothing was taken.
+    pub async fn recv_event(&self) -> Result<RouterEvent, RecvError> {
+        self.handle.core.recv(|inbox, wakes| event(inbox, wakes).map(Ok)).await
+    }
+
+    /// As [`recv_event`](Self::recv_event), if something is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Empty`](RecvError::Empty), or if the socket is closed.
+    pub fn try_recv_event(&self) -> Result<RouterEvent, RecvError> {
+        self.handle.core.try_recv(|inbox, wakes| event(inbox, wakes).map(Ok))
+    }
+}
+
+impl AsRef<[u8]> for RoutingId {
+    fn as_ref(&self) -> &[u8] {
+        &self.name
+    }
+}
+
+/// By the bytes: two connections may have had the same name one after the other.
+impl PartialEq for RoutingId {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for RoutingId {}
+
+impl std::hash::Hash for RoutingId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl fmt::Debug for RoutingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RoutingId({:?})", self.name)
+    }
+}
+
+impl From<&Self> for RoutingId {
+    fn from(id: &Self) -> Self {
+        id.clone()
+    }
+}
+
+impl From<RoutingId> for Frame {
+    fn from(id: RoutingId) -> Self {
+        id.name
+    }
+}
+
+macro_rules! named_by {
+    ($($name:ty),*) => {$(
+        impl From<$name> for RoutingId {
+            fn from(name: $name) -> Self {
+                Self { name: Frame::from(name), peer: None }
+            }
+        }
+    )*};
+}
+named_by!(&str, String, &[u8], Vec<u8>, bytes::Bytes, Frame);
+
+impl<const N: usize> From<&[u8; N]> for RoutingId {
+    fn from(name: &[u8; N]) -> Self {
+        Self { name: Frame::from(name), peer: None }
+    }
+}

@@ -1,0 +1,92 @@
+use super::builder::{builder, receiving, sending, set};
+use super::core::{Core, Turn};
+use super::handle::{Handle, lifecycle};
+use super::publish::{self, publisher, publishing};
+use super::verbs::{receives, sends};
+use crate::error::RecvError;
+use crate::message::Message;
+use crate::options::Notify;
+use crate::pipe::{Inbox, PeerKey, Popped, Wakes};
+use crate::proto::SocketType;
+
+macro_rules! notifying {
+    () => {
+        set! {
+            /// Which subscriptions are received. Default: the first and the last of each topic.
+            ///
+            /// libzmq: `ZMQ_XPUB_VERBOSE`, `ZMQ_XPUB_VERBOSER`
+            notify(notify: Notify) => pattern.notify = notify
+        }
+        set! {
+            /// Whether subscriptions take effect only by [`XPub::subscribe`], called after receiving
+            /// one; all of them are received then. Default: no.
+            ///
+            /// libzmq: `ZMQ_XPUB_MANUAL`
+            manual(on: bool) => pattern.manual = on
+        }
+        set! {
+            /// Whether only the first frame of a multipart message can be a subscription, and not
+            /// each. Default: no.
+            ///
+            /// libzmq: `ZMQ_ONLY_FIRST_SUBSCRIBE`
+            only_first_subscribe(on: bool) => pattern.only_first_subscribe = on
+        }
+    };
+}
+
+/// A [`Pub`](crate::Pub) that receives the subscriptions of its peers, and any other message that they send.
+/// Talks to [`Sub`](crate::Sub) and [`XSub`](crate::XSub).
+///
+/// A subscription is received as one frame: the byte 1, or 0 for a cancellation, and the topic. By default only the
+/// first subscription and the last cancellation of each topic are, over all peers; a peer that leaves cancels all it
+/// had. Subscriptions count towards the receive high-water mark: while they are not received, the peer is not read.
+/// libzmq: `ZMQ_XPUB`; see [`XSub`](crate::XSub) for an example.
+#[derive(Debug, Clone)]
+pub struct XPub {
+    pub(crate) handle: Handle,
+}
+
+builder! {
+    /// Options of an [`XPub`].
+    XPubBuilder => XPub, [sending, receiving, publishing, notifying]
+}
+lifecycle!(XPub, XPubBuilder, SocketType::XPub);
+sends!(XPub, publish::offer);
+receives!(XPub, Message, take);
+publisher!(XPub);
+
+fn take(core: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<Message, RecvError>> {
+    move |inbox, wakes| match inbox.pop(wakes)? {
+        Popped::Message(peer, message) => {
+            if core.options.pattern.manual && matches!(message.first().first(), Some(0 | 1)) {
+                *core.turn.lock() = Turn::Subscriber(peer);
+            }
+            Some(Ok(message))
+        }
+        Popped::Arrived(..) | Popped::Gone(..) => None,
+    }
+}
+
+impl XPub {
+    /// With manual subscriptions: has the peer whose subscription was received last get what begins with `topic`,
+    /// which need not be what it asked for. Does nothing if it has left. libzmq: `ZMQ_SUBSCRIBE` on an XPUB.
+    pub fn subscribe(&self, topic: impl AsRef<[u8]>) {
+        self.edit(|table, peer| drop(table.insert(topic.as_ref(), peer)));
+    }
+
+    /// With manual subscriptions: takes that back. libzmq: `ZMQ_UNSUBSCRIBE` on an XPUB.
+    pub fn unsubscribe(&self, topic: impl AsRef<[u8]>) {
+        self.edit(|table, peer| drop(table.remove(topic.as_ref(), peer)));
+    }
+
+    fn edit(&self, edit: impl FnOnce(&mut crate::routing::Trie<PeerKey>, PeerKey)) {
+        let core = &self.handle.core;
+        let Turn::Subscriber(peer) = *core.turn.lock() else { return };
+        let mut outbox = core.outbox.lock();
+        if outbox.pipes.contains_key(peer)
+            && let Some(fan) = outbox.fan().filter(|fan| fan.asked.is_some())
+        {
+            edit(&mut fan.table, peer);
+        }
+    }
+}
