@@ -190,6 +190,12 @@ pub enum ConnectError {
     Closed,
 }
 
+/// The socket is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+#[error("the socket is closed")]
+pub struct SocketClosed;
+
 /// There is no such endpoint on this socket. libzmq: `ENOENT`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not an endpoint of this socket; give the one that `bind` returned or `connect` was given")]
@@ -234,6 +240,8 @@ pub enum Error {
     Endpoint(#[from] EndpointError),
     #[error(transparent)]
     UnknownEndpoint(#[from] UnknownEndpoint),
+    #[error(transparent)]
+    Closed(#[from] SocketClosed),
     #[error(transparent)]
     Option(#[from] OptionError),
 }

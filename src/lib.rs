@@ -21,7 +21,7 @@ pub use context::Context;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{
     BindError, ConnectError, Error, OptionError, RecvError, RequestError, SendError, SendErrorKind,
-    UnknownEndpoint,
+    SocketClosed, UnknownEndpoint,
 };
 pub use message::{Frame, Message};
 pub use monitor::{DisconnectReason, DropReason, Event, EventKind, Monitor, PeerInfo, Refused};

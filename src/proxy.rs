@@ -16,6 +16,8 @@ pub trait Device: sealed::Sealed {}
 #[derive(Debug)]
 pub struct Capture(Box<dyn sealed::Sealed>);
 
+#[allow(private_interfaces, reason = "sealed: nobody outside can call it or implement it")]
+#[allow(unnameable_types, reason = "sealed: nobody outside can call it or implement it")]
 mod sealed {
     use super::{Arc, Core};
 
@@ -28,6 +30,7 @@ macro_rules! devices {
     ($($socket:ident),*) => {$(
         impl Device for $socket {}
         impl sealed::Sealed for $socket {
+            #[allow(private_interfaces, reason = "as in the trait")]
             fn core(&self) -> &Arc<Core> {
                 &self.handle.core
             }

@@ -76,7 +76,9 @@ impl Dialer<'_> {
                     let taken = self.carry(stream, ready).await;
                     // Only a completed handshake resets it: a peer that accepts and hangs up
                     // would be hammered otherwise (C6.3).
-                    backoff.as_mut().filter(|_| taken).map_or((), Backoff::reset);
+                    if let Some(backoff) = backoff.as_mut().filter(|_| taken) {
+                        backoff.reset();
+                    }
                 }
                 Err(permanent) if permanent => return Stop::GaveUp,
                 Err(_) => {}

@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::message::Message;
 use crate::monitor::DisconnectReason;
+use crate::options::Heartbeat;
 use crate::pipe::{Control, Level, PeerKey, Taken, Wakes, WireBuf};
 use crate::proto::{Command, Decoded, Decoder, Limits, ProtocolError, SocketType, command, heartbeat};
 use crate::socket::Core;
@@ -70,8 +71,14 @@ pub(super) struct Session<'a> {
     room: usize,
     read_size: usize,
 
-    /// The peer asked to be given up if it is silent for this long, until then.
-    silence: Option<(Duration, Instant)>,
+    /// When the last byte came.
+    heard: Instant,
+    /// When the last PING of ours went.
+    pinged: Instant,
+    /// How often to PING a silent peer, and when to give it up; never a 3.0 peer, which may not know the command.
+    heartbeat: Option<Heartbeat>,
+    /// The peer asked to be given up if it is silent for this long (A9.4).
+    ttl: Option<Duration>,
     /// Closing: the end of linger.
     closing: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -105,7 +112,10 @@ impl<'a> Session<'a> {
             batch: VecDeque::new(),
             room: 0,
             read_size: READ_MIN,
-            silence: None,
+            heard: Instant::now(),
+            pinged: Instant::now(),
+            heartbeat: core.options.heartbeat.filter(|_| minor > 0),
+            ttl: None,
             closing: None,
             timer: None,
         }
@@ -233,8 +243,9 @@ impl<'a> Session<'a> {
             match self.stream.try_read_buf(&mut self.input) {
                 Ok(0) => return Err(End::Lost(DisconnectReason::ClosedByPeer)),
                 Ok(count) => {
-                    // A9.4: any byte is a sign of life.
-                    self.silence = None;
+                    // A9.4, A9.7: any byte is a sign of life.
+                    self.heard = Instant::now();
+                    self.ttl = None;
                     self.adapt(count, size);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -306,7 +317,7 @@ impl<'a> Session<'a> {
             Command::Cancel(topic) => self.core.subscribed(self.key, false, &topic),
             Command::Ping { ttl_ds, context } => {
                 self.pong = Some(Bytes::copy_from_slice(&context));
-                self.silence = heartbeat::timeout(ttl_ds).map(|ttl| (ttl, Instant::now() + ttl));
+                self.ttl = heartbeat::timeout(ttl_ds);
             }
             Command::Ignored => {}
         }
@@ -345,11 +356,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The earlier of two deadlines: the end of linger, and the end of our patience with silence.
+    /// The one timer: the end of linger, the next PING, or the end of our patience with a silent peer.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
-            let silent = self.silence.map(|(_, at)| at);
-            let Some(deadline) = [self.closing, silent].into_iter().flatten().min() else {
+            let patience = [self.ttl, self.heartbeat.map(|heartbeat| heartbeat.timeout)];
+            let silent = patience.into_iter().flatten().min().map(|limit| self.heard + limit);
+            let ping = self.heartbeat.map(|heartbeat| self.heard.max(self.pinged) + heartbeat.interval);
+            let Some(deadline) = [self.closing, silent, ping].into_iter().flatten().min() else {
                 self.timer = None;
                 return Ok(());
             };
@@ -363,12 +376,26 @@ impl<'a> Session<'a> {
             if self.closing == Some(deadline) {
                 return Err(End::Deadline);
             }
-            match &mut self.silence {
+            if self.room == 0 {
                 // We are not reading, so the silence is ours.
-                Some((ttl, at)) if self.room == 0 => *at = Instant::now() + *ttl,
-                _ => return Err(End::Lost(DisconnectReason::Silent)),
+                self.heard = Instant::now();
+            } else if silent == Some(deadline) {
+                return Err(End::Lost(DisconnectReason::Silent));
+            }
+            if ping == Some(deadline) {
+                self.ping(cx)?;
             }
         }
+    }
+
+    fn ping(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        self.pinged = Instant::now();
+        // One that is still waiting to be written would say the same.
+        if let Some(heartbeat) = self.heartbeat.filter(|_| self.commands.is_empty()) {
+            command::put_ping(&mut self.commands, heartbeat::ttl_ds(heartbeat.ttl), b"");
+            self.write(cx)?;
+        }
+        Ok(())
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) routing_id: Bytes,
     pub(crate) metadata: Vec<(String, Bytes)>,
     pub(crate) reconnect: Option<Reconnect>,
+    pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) max_message_size: usize,
     pub(crate) max_parts: usize,
@@ -35,6 +36,15 @@ pub(crate) struct Options {
     pub(crate) max_connections: usize,
     pub(crate) transport: TransportOptions,
     pub(crate) pattern: Pattern,
+}
+
+/// How a silent peer is found out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heartbeat {
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+    /// Sent with each PING, for the peer to do likewise; zero for nothing.
+    pub(crate) ttl: Duration,
 }
 
 /// How a lost or refused connection is tried again.
@@ -117,6 +127,11 @@ impl Default for Options {
             routing_id: Bytes::new(),
             metadata: Vec::new(),
             reconnect: Some(Reconnect::default()),
+            heartbeat: Some(Heartbeat {
+                interval: Duration::from_secs(30),
+                timeout: Duration::from_secs(90),
+                ttl: Duration::ZERO,
+            }),
             handshake_timeout: Duration::from_secs(10),
             max_message_size: 64 << 20,
             max_parts: 4096,

@@ -103,13 +103,6 @@ impl WireBuf {
         }
     }
 
-    /// Gives the memory of an empty buffer back.
-    pub(crate) fn release(&mut self) {
-        if self.is_empty() {
-            *self = Self::default();
-        }
-    }
-
     /// Fills `slices` with what is to be written next, at most `limit` bytes; says how many slices.
     pub(crate) fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>], limit: usize) -> usize {
         let mut count = 0;

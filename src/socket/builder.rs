@@ -7,6 +7,10 @@ use crate::proto::metadata;
 /// Checks what setters could not: builders fail loudly, before use.
 pub(crate) fn check(options: &Options) -> Result<(), OptionError> {
     let fail = |option, problem| Err(OptionError { option, problem });
+    if options.heartbeat.is_some_and(|heartbeat| heartbeat.interval.is_zero() || heartbeat.timeout.is_zero())
+    {
+        return fail("heartbeat", "interval and timeout must be above zero; `None` turns heartbeats off");
+    }
     if !options.routing_id.is_empty() && !metadata::is_identity(&options.routing_id) {
         return fail("routing_id", "must be 1 to 255 bytes and not begin with a zero byte");
     }
@@ -111,6 +115,31 @@ macro_rules! common {
         /// libzmq: `ZMQ_RECONNECT_IVL` of -1 turns it off
         pub fn reconnect(mut self, on: bool) -> Self {
             self.options.reconnect = if on { Some(self.options.reconnect.unwrap_or_default()) } else { None };
+            self
+        }
+        /// After how much silence a peer is sent a PING, every `interval`, and after how much it is given up. Any
+        /// byte counts as a sign of life, so a busy connection has no heartbeats. `None`: never. Default: 30 s and
+        /// 90 s, for peers of ZMTP 3.1 and above (libzmq: never).
+        ///
+        /// libzmq: `ZMQ_HEARTBEAT_IVL`, `ZMQ_HEARTBEAT_TIMEOUT`
+        pub fn heartbeat(
+            mut self,
+            interval: Option<std::time::Duration>,
+            timeout: std::time::Duration,
+        ) -> Self {
+            let ttl = self.options.heartbeat.map(|heartbeat| heartbeat.ttl).unwrap_or_default();
+            self.options.heartbeat =
+                interval.map(|interval| crate::options::Heartbeat { interval, timeout, ttl });
+            self
+        }
+        /// What the peer is asked to do likewise: to give us up after this much silence. At most 65.5 s, in tenths
+        /// of a second; zero for nothing. Needs [`heartbeat`](Self::heartbeat). Default: nothing.
+        ///
+        /// libzmq: `ZMQ_HEARTBEAT_TTL`
+        pub fn heartbeat_ttl(mut self, ttl: std::time::Duration) -> Self {
+            if let Some(heartbeat) = &mut self.options.heartbeat {
+                heartbeat.ttl = ttl;
+            }
             self
         }
         crate::socket::builder::set! {

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::endpoints::Endpoints;
 use super::peers::PeerEntry;
-use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::error::{RecvError, SendError, SendErrorKind, SocketClosed};
 use crate::message::{Frame, Message};
 use crate::monitor::Events;
 use crate::options::Options;
@@ -47,10 +47,9 @@ pub(crate) struct Core {
 pub(crate) enum Turn {
     #[default]
     Idle,
-    /// REQ: this peer has the request, and marks its reply with this number if it has one.
-    AwaitReply { peer: PeerKey, number: Option<[u8; 4]> },
-    /// REQ: the peer that had the request is gone.
-    Lost,
+    /// REQ: this peer has the request, and marks its reply with this number if it has one. If the
+    /// peer is lost, only a reply that is there already can still be received.
+    AwaitReply { peer: PeerKey, number: Option<[u8; 4]>, lost: bool },
     /// REP: the reply goes to this peer, behind this envelope.
     MustReply { peer: PeerKey, envelope: Vec<Frame> },
     /// XPUB: whose subscription was received last (B5.13).
@@ -250,11 +249,11 @@ impl Core {
         cx: &Context<'_>,
         slot: &mut Slot,
         ready: impl Fn(&Outbox) -> bool,
-    ) -> Poll<Result<(), SendErrorKind>> {
+    ) -> Poll<Result<(), SocketClosed>> {
         let mut outbox = self.outbox.lock();
         if outbox.is_closed() {
             outbox.senders.done(slot);
-            Poll::Ready(Err(SendErrorKind::Closed))
+            Poll::Ready(Err(SocketClosed))
         } else if ready(&outbox) {
             outbox.senders.done(slot);
             Poll::Ready(Ok(()))
@@ -265,7 +264,7 @@ impl Core {
     }
 
     /// As [`poll_outbox`](Self::poll_outbox), as a future. Cancel-safe: nothing happens on the way.
-    pub(crate) async fn outbox_ready(&self, ready: impl Fn(&Outbox) -> bool) -> Result<(), SendErrorKind> {
+    pub(crate) async fn outbox_ready(&self, ready: impl Fn(&Outbox) -> bool) -> Result<(), SocketClosed> {
         let mut waiter = Sender { core: self, slot: Slot::default() };
         std::future::poll_fn(|cx| self.poll_outbox(cx, &mut waiter.slot, &ready)).await
     }

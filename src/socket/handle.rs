@@ -108,7 +108,6 @@ macro_rules! lifecycle {
             }
 
             /// Options for a socket of this type.
-            #[must_use]
             pub fn builder() -> $builder {
                 $builder::default()
             }
@@ -215,7 +214,7 @@ macro_rules! lifecycle {
             /// # Cancel safety
             ///
             /// Cancelled, nothing has happened.
-            pub async fn wait_for_peers(&self, count: usize) -> Result<(), crate::SendErrorKind> {
+            pub async fn wait_for_peers(&self, count: usize) -> Result<(), crate::SocketClosed> {
                 self.handle.core.outbox_ready(|outbox| outbox.live() >= count).await
             }
 

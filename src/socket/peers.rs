@@ -295,15 +295,16 @@ impl Core {
 
     /// Whatever was asked of this peer, no reply will come.
     fn lose(&self, key: PeerKey, wakes: &mut Wakes) {
-        let lost = {
-            let mut turn = self.turn.lock();
-            let lost = matches!(&*turn, Turn::AwaitReply { peer, .. } if *peer == key);
-            if lost {
-                *turn = Turn::Lost;
+        let asked = {
+            match &mut *self.turn.lock() {
+                Turn::AwaitReply { peer, lost, .. } if *peer == key => {
+                    *lost = true;
+                    true
+                }
+                _ => false,
             }
-            lost
         };
-        if lost {
+        if asked {
             self.inbox.lock().wake_all(wakes);
         }
     }

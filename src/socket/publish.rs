@@ -47,10 +47,7 @@ macro_rules! publisher {
             /// # Cancel safety
             ///
             /// Cancelled, nothing has happened.
-            pub async fn wait_for_subscribers(
-                &self,
-                count: usize,
-            ) -> Result<(), crate::error::SendErrorKind> {
+            pub async fn wait_for_subscribers(&self, count: usize) -> Result<(), crate::SocketClosed> {
                 self.handle.core.outbox_ready(|outbox| outbox.subscribers() >= count).await
             }
 

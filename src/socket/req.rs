@@ -73,7 +73,7 @@ fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
     move |outbox, message, wakes| {
         let pattern = &core.options.pattern;
         let mut turn = core.turn.lock();
-        if matches!(*turn, Turn::AwaitReply { .. }) && !pattern.relaxed {
+        if matches!(*turn, Turn::AwaitReply { lost: false, .. }) && !pattern.relaxed {
             return Err((Refusal::OutOfTurn, message));
         }
         let number = pattern.correlate.then(|| core.tally.next_request().to_be_bytes());
@@ -81,7 +81,7 @@ fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
             [number.map_or_else(Frame::new, |number| Frame::copy_from_slice(&number)), Frame::new()];
         let envelope = if number.is_some() { &envelope[..] } else { &envelope[1..] };
         let peer = outbox.balance(envelope, message, wakes)?;
-        *turn = Turn::AwaitReply { peer, number };
+        *turn = Turn::AwaitReply { peer, number, lost: false };
         Ok(())
     }
 }
@@ -90,20 +90,16 @@ fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
 fn take(core: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<Message, RecvError>> {
     move |inbox, wakes| {
         let mut turn = core.turn.lock();
-        let (peer, number) = match *turn {
-            Turn::AwaitReply { peer, number } => (Some(peer), number),
-            Turn::Lost => (None, None),
-            _ => return Some(Err(RecvError::OutOfTurn)),
-        };
+        let Turn::AwaitReply { peer, number, lost } = *turn else { return Some(Err(RecvError::OutOfTurn)) };
         while let Some(popped) = inbox.pop(wakes) {
             let Popped::Message(from, mut message) = popped else { continue };
-            if Some(from) == peer && open(&mut message, number.as_ref()) {
+            if from == peer && open(&mut message, number.as_ref()) {
                 *turn = Turn::Idle;
                 return Some(Ok(message));
             }
             Tally::count(&core.tally.unexpected, 1);
         }
-        if peer.is_none() {
+        if lost {
             *turn = Turn::Idle;
             return Some(Err(RecvError::PeerLost));
         }

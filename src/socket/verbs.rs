@@ -64,7 +64,7 @@ macro_rules! sends {
             /// # Cancel safety
             ///
             /// Cancelled, nothing has happened.
-            pub async fn send_ready(&self) -> Result<(), crate::SendErrorKind> {
+            pub async fn send_ready(&self) -> Result<(), crate::SocketClosed> {
                 self.handle.core.outbox_ready(crate::pipe::Outbox::has_room).await
             }
         }

@@ -71,12 +71,16 @@ impl XPub {
     /// With manual subscriptions: has the peer whose subscription was received last get what begins with `topic`,
     /// which need not be what it asked for. Does nothing if it has left. libzmq: `ZMQ_SUBSCRIBE` on an XPUB.
     pub fn subscribe(&self, topic: impl AsRef<[u8]>) {
-        self.edit(|table, peer| drop(table.insert(topic.as_ref(), peer)));
+        self.edit(|table, peer| {
+            table.insert(topic.as_ref(), peer);
+        });
     }
 
     /// With manual subscriptions: takes that back. libzmq: `ZMQ_UNSUBSCRIBE` on an XPUB.
     pub fn unsubscribe(&self, topic: impl AsRef<[u8]>) {
-        self.edit(|table, peer| drop(table.remove(topic.as_ref(), peer)));
+        self.edit(|table, peer| {
+            table.remove(topic.as_ref(), peer);
+        });
     }
 
     fn edit(&self, edit: impl FnOnce(&mut crate::routing::Trie<PeerKey>, PeerKey)) {

@@ -370,9 +370,9 @@ mod tests {
     async fn what_is_not_to_connect_or_to_bind_is_refused() {
         let error = connect("tcp://*:1").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        let cause = error.into_inner().unwrap().downcast::<EndpointError>().unwrap();
-        assert!(matches!(*cause, EndpointError::WildcardConnect { .. }));
+        let cause = error.into_inner().unwrap().downcast::<crate::EndpointError>().unwrap();
+        assert!(matches!(*cause, crate::EndpointError::WildcardConnect { .. }));
         let error = bind("tcp://lo:0;127.0.0.1:1").await.unwrap_err();
-        assert!(matches!(error, BindError::Endpoint(EndpointError::SourceBind { .. })));
+        assert!(matches!(error, BindError::Endpoint(crate::EndpointError::SourceBind { .. })));
     }
 }
