@@ -95,8 +95,13 @@ impl Lib {
             socket.set_reconnect_ivl(20).expect("RECONNECT_IVL");
             options(&socket).expect("options of libzmq");
             let monitor = monitor(&context, &socket, seen);
-            for job in queue {
-                job(&socket);
+            loop {
+                match queue.recv_timeout(Duration::from_millis(5)) {
+                    Ok(job) => job(&socket),
+                    // libzmq takes a peer in, and subscribes, only within a call of its application.
+                    Err(mpsc::RecvTimeoutError::Timeout) => drop(socket.get_events()),
+                    Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                }
             }
             drop(socket);
             monitor.join().expect("the monitor's thread");
