@@ -91,7 +91,9 @@ impl Lib {
             let millis = i32::try_from(DEADLINE.as_millis()).expect("fits");
             socket.set_rcvtimeo(millis).expect("RCVTIMEO");
             socket.set_sndtimeo(millis).expect("SNDTIMEO");
-            socket.set_linger(millis / 2).expect("LINGER");
+            // A subscriber has nothing to deliver but what it has to say to a publisher that is gone.
+            let linger = if matches!(kind, zmq::SUB | zmq::XSUB) { 0 } else { millis / 2 };
+            socket.set_linger(linger).expect("LINGER");
             socket.set_reconnect_ivl(20).expect("RECONNECT_IVL");
             options(&socket).expect("options of libzmq");
             let monitor = monitor(&context, &socket, seen);
