@@ -70,6 +70,10 @@ receives!(Req, Message, take);
 
 /// `[number]`, an empty frame, the body (B1.1).
 fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
+    // B1.4: what came unasked, such as a second reply, must not be taken for the reply to this request.
+    if matches!(*core.turn.lock(), Turn::Idle) {
+        core.drop_unread();
+    }
     move |outbox, message, wakes| {
         let pattern = &core.options.pattern;
         let mut turn = core.turn.lock();
