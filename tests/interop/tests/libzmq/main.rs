@@ -4,4 +4,6 @@
 
 mod driver;
 mod pairs;
+mod pubsub;
 mod reconnect;
+mod reqrep;
