@@ -1,6 +1,5 @@
 //! Peers that come, subscribe and go: what the engine tells a socket.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -10,7 +9,7 @@ use crate::message::{Frame, Message};
 use crate::monitor::{DropReason, EventKind, PeerInfo, Refused};
 use crate::options::Notify;
 use crate::pipe::{Control, InPipe, OutPipe, Outbox, PeerKey, Wakes, WireBuf};
-use crate::proto::SocketType;
+use crate::proto::{Received, SocketType};
 use crate::routing::{Inserted, Removed, Route};
 
 /// What is known of a peer besides its pipes.
@@ -149,23 +148,23 @@ impl Core {
     }
 
     /// Takes what a peer has sent, emptying `batch`; says how many more messages it may send.
-    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut VecDeque<Message>) -> usize {
-        match self.kind {
+    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut Received) -> usize {
+        let mut wakes = Wakes::new();
+        let user: Vec<Message> = match self.kind {
             SocketType::Pub | SocketType::XPub => {
-                for message in std::mem::take(batch) {
-                    if let Some(message) = self.upstream(key, message) {
-                        batch.push_back(message);
-                    }
-                }
+                batch.by_ref().filter_map(|message| self.upstream(key, message)).collect()
             }
             SocketType::Push => {
-                Tally::count(&self.tally.unexpected, batch.len());
-                batch.clear();
+                Tally::count(&self.tally.unexpected, batch.by_ref().count());
+                Vec::new()
             }
-            _ => {}
-        }
-        let mut wakes = Wakes::new();
-        let room = self.inbox.lock().deliver(key, batch, &mut wakes);
+            _ => Vec::new(),
+        };
+        let room = {
+            let mut inbox = self.inbox.lock();
+            inbox.insert(key, user, &mut wakes);
+            inbox.deliver(key, batch, &mut wakes)
+        };
         wakes.fire();
         room
     }
@@ -215,8 +214,7 @@ impl Core {
             news
         };
         if news {
-            let mut note = VecDeque::from([notification(subscribe, topic)]);
-            self.inbox.lock().deliver(key, &mut note, &mut wakes);
+            self.inbox.lock().insert(key, vec![notification(subscribe, topic)], &mut wakes);
         }
         wakes.fire();
     }
@@ -239,17 +237,17 @@ impl Core {
 
     /// A peer's subscriptions end with its connection (B5.10).
     fn unsubscribe_all(&self, key: PeerKey, wakes: &mut Wakes) {
-        let mut notes = VecDeque::new();
+        let mut notes = Vec::new();
         if let Some(fan) = self.outbox.lock().fan() {
             fan.remove(key, |topic, last| {
                 let removed = if last { Removed::Last } else { Removed::Held };
                 if self.is_last_news(removed) {
-                    notes.push_back(notification(false, topic));
+                    notes.push(notification(false, topic));
                 }
             });
         }
         if !notes.is_empty() {
-            self.inbox.lock().deliver(key, &mut notes, wakes);
+            self.inbox.lock().insert(key, notes, wakes);
         }
     }
 

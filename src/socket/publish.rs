@@ -1,9 +1,7 @@
 use super::builder::{builder, conflating, sending, set};
-use super::core::{Core, Offered};
+use super::core::{Core, Offer};
 use super::handle::{Handle, lifecycle};
 use super::verbs::sends;
-use crate::message::Message;
-use crate::pipe::{Outbox, Wakes};
 use crate::proto::SocketType;
 
 macro_rules! publishing {
@@ -96,7 +94,7 @@ publisher!(Pub);
 
 /// A copy to every peer whose subscriptions match: PUB and XPUB.
 #[inline]
-pub(super) fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
+pub(super) fn offer(core: &Core) -> impl Offer {
     let pattern = &core.options.pattern;
     let (invert, no_drop) = (pattern.invert_matching, pattern.no_drop);
     move |outbox, message, wakes| outbox.publish(message, invert, no_drop, wakes)

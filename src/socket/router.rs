@@ -1,12 +1,12 @@
 use std::fmt;
 
 use super::builder::{builder, identified, probing, receiving, sending, set};
-use super::core::{Core, Offered};
+use super::core::{Core, Offer, Take};
 use super::handle::{Handle, lifecycle};
 use super::verbs::receives;
 use crate::error::{RecvError, SendError};
 use crate::message::{Frame, Message};
-use crate::pipe::{Inbox, Outbox, PeerKey, Popped, Refusal, Wakes};
+use crate::pipe::{Inbox, PeerKey, Popped, Refusal, Wakes};
 use crate::proto::SocketType;
 use crate::routing::Route;
 
@@ -65,7 +65,7 @@ receives!(Router, (RoutingId, Message), take);
 /// let id = RoutingId::from("worker-1");
 /// assert_eq!(id.as_ref(), b"worker-1");
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct RoutingId {
     name: Frame,
     peer: Option<PeerKey>,
@@ -83,32 +83,44 @@ pub enum RouterEvent {
     Disconnected(RoutingId),
 }
 
-fn take(_: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<(RoutingId, Message), RecvError>> {
-    |inbox, wakes| {
+fn take(_: &Core) -> impl Take<(RoutingId, Message)> {
+    |inbox, (id, message), wakes| {
         loop {
-            if let RouterEvent::Message(id, message) = event(inbox, wakes)? {
-                return Some(Ok((id, message)));
+            if let Popped::Message(peer) = inbox.pop(message, wakes)? {
+                id.set(inbox, peer);
+                return Some(Ok(()));
             }
         }
     }
 }
 
-fn event(inbox: &mut Inbox, wakes: &mut Wakes) -> Option<RouterEvent> {
-    Some(match inbox.pop(wakes)? {
-        Popped::Message(peer, message) => {
-            let name = inbox.get(peer).map(|pipe| pipe.id.clone()).unwrap_or_default();
-            RouterEvent::Message(RoutingId { name, peer: Some(peer) }, message)
+fn take_event(
+    inbox: &mut Inbox,
+    event: &mut Option<RouterEvent>,
+    wakes: &mut Wakes,
+) -> Option<Result<(), RecvError>> {
+    let mut message = Message::new();
+    *event = Some(match inbox.pop(&mut message, wakes)? {
+        Popped::Message(peer) => {
+            let mut id = RoutingId::default();
+            id.set(inbox, peer);
+            RouterEvent::Message(id, message)
         }
-        Popped::Arrived(peer, name) => RouterEvent::Connected(RoutingId { name, peer: Some(peer) }),
-        Popped::Gone(peer, name) => RouterEvent::Disconnected(RoutingId { name, peer: Some(peer) }),
-    })
+        Popped::Arrived(peer, name) => RouterEvent::Connected(RoutingId { name: *name, peer: Some(peer) }),
+        Popped::Gone(peer, name) => RouterEvent::Disconnected(RoutingId { name: *name, peer: Some(peer) }),
+    });
+    Some(Ok(()))
+}
+
+impl RoutingId {
+    fn set(&mut self, inbox: &Inbox, peer: PeerKey) {
+        self.name = inbox.get(peer).map(|pipe| pipe.id.clone()).unwrap_or_default();
+        self.peer = Some(peer);
+    }
 }
 
 /// To the named peer; what cannot be routed or queued is dropped, unless `mandatory` (B4.8, B4.9).
-pub(super) fn offer<'a>(
-    core: &'a Core,
-    to: &'a RoutingId,
-) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered + 'a {
+pub(super) fn offer<'a>(core: &'a Core, to: &'a RoutingId) -> impl Offer + 'a {
     move |outbox, message, wakes| {
         let mandatory = core.options.pattern.mandatory;
         let peer = to.peer.or_else(|| match &outbox.route {
@@ -117,16 +129,16 @@ pub(super) fn offer<'a>(
         });
         let sent = match peer {
             Some(peer) => outbox.send_to(peer, &[], message, wakes),
-            None if outbox.is_closed() => Err((Refusal::Closed, message)),
-            None => Err((Refusal::NoPeer, message)),
+            None if outbox.is_closed() => Err(Refusal::Closed),
+            None => Err(Refusal::NoPeer),
         };
         match sent {
-            Err((Refusal::NoPeer, message)) if mandatory => Err((Refusal::Unroutable, message)),
-            Err((Refusal::NoPeer, _)) => {
+            Err(Refusal::NoPeer) if mandatory => Err(Refusal::Unroutable),
+            Err(Refusal::NoPeer) => {
                 outbox.counters.dropped_no_peer += 1;
                 Ok(())
             }
-            Err((Refusal::Full, _)) if !mandatory => {
+            Err(Refusal::Full) if !mandatory => {
                 outbox.counters.dropped_full += 1;
                 Ok(())
             }
@@ -174,7 +186,8 @@ impl Router {
     ///
     /// Cancelled before it is ready, nothing was taken.
     pub async fn recv_event(&self) -> Result<RouterEvent, RecvError> {
-        self.handle.core.recv(|inbox, wakes| event(inbox, wakes).map(Ok)).await
+        // `None` is never taken: `take_event` fills it in or takes nothing.
+        self.handle.core.recv(take_event).await?.ok_or(RecvError::Empty)
     }
 
     /// As [`recv_event`](Self::recv_event), if something is there.
@@ -183,7 +196,7 @@ impl Router {
     ///
     /// [`Empty`](RecvError::Empty), or if the socket is closed.
     pub fn try_recv_event(&self) -> Result<RouterEvent, RecvError> {
-        self.handle.core.try_recv(|inbox, wakes| event(inbox, wakes).map(Ok))
+        self.handle.core.try_recv(take_event)?.ok_or(RecvError::Empty)
     }
 }
 
