@@ -38,8 +38,8 @@ const SLICES: usize = 64;
 /// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Closing, and everything is written.
-    Flushed,
+    /// Closing, and everything is written before linger ends, then.
+    Flushed(Instant),
     /// Closing, and the time is up.
     Deadline,
     /// The connection broke, or we broke it.
@@ -159,7 +159,7 @@ impl<'a> Session<'a> {
             }
             if self.wire.is_empty() && self.commands.is_empty() {
                 match taken {
-                    Taken::Finished => return Err(End::Flushed),
+                    Taken::Finished => return Err(End::Flushed(self.closing.unwrap_or_else(Instant::now))),
                     Taken::Idle => return Ok(()),
                     Taken::Some => continue,
                 }

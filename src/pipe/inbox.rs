@@ -229,6 +229,13 @@ impl Inbox {
         self.pipes.insert(key, pipe);
     }
 
+    /// Gives a peer that is yet to come its routing id.
+    pub(crate) fn rename(&mut self, key: PeerKey, id: Frame) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.id = id;
+        }
+    }
+
     /// The peer of a pipe is there, under this routing id.
     pub(crate) fn arrived(&mut self, key: PeerKey, id: Frame, wakes: &mut Wakes) {
         if let Some(pipe) = self.pipes.get_mut(key) {

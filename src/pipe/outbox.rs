@@ -365,10 +365,11 @@ impl Outbox {
     }
 
     /// Sends a copy to every peer that the message matches (`invert`: does not match). A full peer
-    /// misses it, counted; with `wait_for_all` nobody gets it then (B5.12).
+    /// misses it, counted; with `wait_for_all` nobody gets it then (B5.12). With `only`, no other peer does.
     pub(crate) fn publish(
         &mut self,
         message: &Message,
+        only: Option<PeerKey>,
         invert: bool,
         wait_for_all: bool,
         wakes: &mut Wakes,
@@ -376,6 +377,9 @@ impl Outbox {
         self.turn()?;
         self.until_yield -= 1;
         self.select(message, invert);
+        if let Some(only) = only {
+            self.matched.retain(|key| *key == only);
+        }
         let size = wire_size(&[], message);
         if wait_for_all && self.block_full(size) {
             return Err(Refusal::Full);

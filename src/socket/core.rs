@@ -348,6 +348,14 @@ impl Core {
         }
     }
 
+    /// The peer whose subscription the application received last, unless it has published since.
+    pub(crate) fn newest_subscriber(&self) -> Option<PeerKey> {
+        match *self.turn.lock() {
+            Turn::Subscriber(peer) => Some(peer),
+            _ => None,
+        }
+    }
+
     /// Drops what is unread: replies that nobody waits for any more.
     pub(crate) fn drop_unread(&self) {
         let mut wakes = Wakes::new();

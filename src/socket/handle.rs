@@ -153,7 +153,7 @@ macro_rules! lifecycle {
                 crate::EndpointError: From<E::Error>,
             {
                 let endpoint = endpoint.try_into().map_err(crate::EndpointError::from)?;
-                self.handle.core.connect(&endpoint)
+                self.handle.core.connect(&endpoint, b"")
             }
 
             /// Stops accepting peers at `endpoint`, and ends the connections that came that way

@@ -41,13 +41,33 @@ impl Core {
         )
     }
 
-    /// Makes the pipe of a peer that is yet to be met: it takes its share of messages at once (B0.3).
-    pub(crate) fn expect(&self, endpoint: &Arc<str>, out: OutPipe, inp: InPipe) -> Result<PeerKey, Refused> {
+    /// Makes the pipe of a peer that is yet to be met: it takes its share of messages at once (B0.3), and
+    /// with a routing id given to it, messages addressed to it (B4.4).
+    pub(crate) fn expect(
+        &self,
+        endpoint: &Arc<str>,
+        out: OutPipe,
+        inp: InPipe,
+        name_it: &[u8],
+    ) -> Result<PeerKey, Refused> {
         let mut wakes = Wakes::new();
-        let _subscriptions = self.subscriptions.lock();
-        let key = self.attach(endpoint, None, out, inp, &mut wakes);
+        let key = {
+            let _subscriptions = self.subscriptions.lock();
+            self.attach(endpoint, None, out, inp, &mut wakes)?
+        };
+        if !name_it.is_empty() {
+            match self.name(key, name_it, false, &mut wakes) {
+                Ok(Some(id)) => self.inbox.lock().rename(key, id),
+                Ok(None) => {}
+                Err(refused) => {
+                    self.withdraw(key, &mut wakes);
+                    wakes.fire();
+                    return Err(refused);
+                }
+            }
+        }
         wakes.fire();
-        key
+        Ok(key)
     }
 
     /// Takes a peer in; from here on it can be sent to and received from.
@@ -64,15 +84,13 @@ impl Core {
             Pipe::Made(key) => (key, false),
             Pipe::New(out, inp) => (self.attach(endpoint, Some(info), out, inp, &mut wakes)?, true),
         };
-        let named = self.name(key, info, new, &mut wakes);
+        let named = self.name(key, &info.identity, new, &mut wakes);
         match named {
             Ok(Some(id)) => self.inbox.lock().arrived(key, id, &mut wakes),
             Ok(None) => {}
             Err(refused) => {
                 if new {
-                    self.outbox.lock().detach(key, &mut wakes);
-                    self.inbox.lock().discard(key);
-                    self.peers.lock().remove(key);
+                    self.withdraw(key, &mut wakes);
                 }
                 wakes.fire();
                 return Err(refused);
@@ -84,6 +102,13 @@ impl Core {
         self.outbox.lock().greet(key, self.greeting(), subscriptions.keys().cloned(), &mut wakes);
         wakes.fire();
         Ok(key)
+    }
+
+    /// Undoes `attach` for a peer that turns out not to be wanted.
+    fn withdraw(&self, key: PeerKey, wakes: &mut Wakes) {
+        self.outbox.lock().detach(key, wakes);
+        self.inbox.lock().discard(key);
+        self.peers.lock().remove(key);
     }
 
     fn attach(
@@ -120,7 +145,7 @@ impl Core {
     fn name(
         &self,
         key: PeerKey,
-        info: &PeerInfo,
+        wanted: &[u8],
         new: bool,
         wakes: &mut Wakes,
     ) -> Result<Option<Frame>, Refused> {
@@ -129,22 +154,22 @@ impl Core {
         if !new && ids.contains(key) {
             return Ok(None);
         }
-        let mut id = ids.insert(&info.identity, key);
+        let mut id = ids.insert(wanted, key);
         if let Err(taken) = id
             && self.options.pattern.handover
         {
             ids.remove(taken.0);
-            id = ids.insert(&info.identity, key);
+            id = ids.insert(wanted, key);
             outbox.close_pipe(taken.0, Instant::now(), wakes);
         }
         id.map(Some).map_err(|_| Refused::IdentityInUse)
     }
 
-    /// The message that opens a new connection, if any (B3.3, B5.15).
+    /// The message that opens a new connection, if any (B3.3, B3.4, B5.15).
     fn greeting(&self) -> Option<Message> {
         let pattern = &self.options.pattern;
         let probe = pattern.probe_router.then(Message::new);
-        probe.or_else(|| pattern.welcome.clone().map(Message::from))
+        probe.or_else(|| pattern.hello.clone().map(Message::from))
     }
 
     /// Takes what a peer has sent, emptying `batch`; says how many more messages it may send.

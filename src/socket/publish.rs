@@ -1,5 +1,5 @@
 use super::builder::{builder, conflating, sending, set};
-use super::core::{Core, Offer};
+use super::core::{Core, Offer, Turn};
 use super::handle::{Handle, lifecycle};
 use super::verbs::sends;
 use crate::proto::SocketType;
@@ -25,7 +25,7 @@ macro_rules! publishing {
         ///
         /// libzmq: `ZMQ_XPUB_WELCOME_MSG`
         pub fn welcome(mut self, message: impl Into<bytes::Bytes>) -> Self {
-            self.options.pattern.welcome = Some(message.into());
+            self.options.pattern.hello = Some(message.into());
             self
         }
     };
@@ -97,5 +97,12 @@ publisher!(Pub);
 pub(super) fn offer(core: &Core) -> impl Offer {
     let pattern = &core.options.pattern;
     let (invert, no_drop) = (pattern.invert_matching, pattern.no_drop);
-    move |outbox, message, wakes| outbox.publish(message, invert, no_drop, wakes)
+    move |outbox, message, wakes| {
+        let only = if core.options.pattern.last_value { core.newest_subscriber() } else { None };
+        outbox.publish(message, only, invert, no_drop, wakes)?;
+        if only.is_some() {
+            *core.turn.lock() = Turn::Idle;
+        }
+        Ok(())
+    }
 }

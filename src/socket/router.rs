@@ -1,13 +1,15 @@
 use std::fmt;
 
-use super::builder::{builder, identified, probing, receiving, sending, set};
+use super::builder::{builder, greeting, identified, probing, receiving, sending, set};
 use super::core::{Core, Offer, Take};
 use super::handle::{Handle, lifecycle};
 use super::verbs::receives;
-use crate::error::{RecvError, SendError};
+use crate::endpoint::{Endpoint, EndpointError};
+use crate::error::{ConnectError, RecvError, SendError};
 use crate::message::{Frame, Message};
 use crate::pipe::{Inbox, PeerKey, Popped, Refusal, Wakes};
 use crate::proto::SocketType;
+use crate::proto::metadata::is_identity;
 use crate::routing::Route;
 
 macro_rules! addressing {
@@ -49,7 +51,7 @@ pub struct Router {
 
 builder! {
     /// Options of a [`Router`].
-    RouterBuilder => Router, [sending, receiving, identified, probing, addressing]
+    RouterBuilder => Router, [sending, receiving, identified, probing, greeting, addressing]
 }
 lifecycle!(Router, RouterBuilder, SocketType::Router);
 receives!(Router, (RoutingId, Message), take);
@@ -148,6 +150,33 @@ pub(super) fn offer<'a>(core: &'a Core, to: &'a RoutingId) -> impl Offer + 'a {
 }
 
 impl Router {
+    /// Connects as [`connect`](Self::connect) does, and names the peer: messages to `id` queue at once, before it
+    /// is there, and its own routing id is ignored. libzmq: `ZMQ_CONNECT_ROUTING_ID`.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), and if the id is in use or not 1 to 255 bytes that do not begin with zero.
+    ///
+    /// # Cancel safety
+    ///
+    /// It never waits, so it is never cancelled half-way.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[allow(clippy::unused_async, reason = "part of the asynchronous half of the API, as `bind` is")]
+    pub async fn connect_as<E>(&self, endpoint: E, id: impl Into<RoutingId>) -> Result<(), ConnectError>
+    where
+        E: TryInto<Endpoint>,
+        EndpointError: From<E::Error>,
+    {
+        let (endpoint, id) = (endpoint.try_into().map_err(EndpointError::from)?, id.into());
+        if id.name.is_empty() || !is_identity(&id.name) {
+            return Err(ConnectError::RoutingId);
+        }
+        self.handle.core.connect(&endpoint, &id.name)
+    }
+
     /// Sends a message to a peer. libzmq: `zmq_send` with the routing id as first frame.
     ///
     /// # Errors

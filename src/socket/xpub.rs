@@ -23,6 +23,15 @@ macro_rules! notifying {
             /// libzmq: `ZMQ_XPUB_MANUAL`
             manual(on: bool) => pattern.manual = on
         }
+        /// As [`manual`](Self::manual), and the first message sent after receiving a subscription
+        /// goes only to that subscriber, if it matches: for last-value caches. Default: no.
+        ///
+        /// libzmq: `ZMQ_XPUB_MANUAL_LAST_VALUE`
+        pub fn manual_last_value(mut self, on: bool) -> Self {
+            self.options.pattern.manual = on;
+            self.options.pattern.last_value = on;
+            self
+        }
         set! {
             /// Whether only the first frame of a multipart message can be a subscription, and not
             /// each. Default: no.

@@ -53,7 +53,7 @@ receives!(XSub, Message, pull::take);
 pub(super) fn offer(_: &Core) -> impl Offer {
     |outbox, message, wakes| match message.first().first() {
         Some(0 | 1) if message.frame_count() == 1 && !outbox.is_closed() => Err(Refusal::Subscription),
-        _ => outbox.publish(message, false, false, wakes),
+        _ => outbox.publish(message, None, false, false, wakes),
     }
 }
 

@@ -240,6 +240,11 @@ impl Stream {
         }
     }
 
+    /// Whether the kernel still delivers what was written when the socket is closed before the peer has read it.
+    pub(crate) const fn outlives_close(&self) -> bool {
+        matches!(self.io, Io::Tcp(_))
+    }
+
     /// Ready when [`try_read_buf`](Self::try_read_buf) may have something to say, an end or an error included.
     #[inline]
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -354,7 +359,8 @@ mod tests {
             assert!(poll_fn(|cx| Poll::Ready(accept.as_mut().poll(cx).is_pending())).await);
         }
         let dialed = connect(&bound.to_string()).await.unwrap();
-        assert_eq!(listener.accept().await.unwrap().peer(), dialed.peer());
+        dialed.shutdown_write().unwrap();
+        assert_eq!(read_to_end(&listener.accept().await.unwrap()).await, "");
     }
 
     #[tokio::test]
