@@ -72,6 +72,7 @@ impl Decoder {
     }
 
     /// Whether a frame or a message has begun and not ended.
+    #[cfg(test)]
     pub(crate) const fn in_message(&self) -> bool {
         self.needed > 0 || !self.parts.is_empty()
     }
