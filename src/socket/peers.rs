@@ -24,6 +24,7 @@ pub(crate) struct PeerEntry {
 }
 
 /// The pipe that an arriving peer gets.
+#[allow(clippy::large_enum_variant, reason = "made once for each connection and taken apart at once")]
 pub(crate) enum Pipe {
     /// The one made when the socket connected (B0.3).
     Made(PeerKey),
