@@ -182,8 +182,11 @@ pub enum ConnectError {
         /// The bound socket's type.
         theirs: SocketType,
     },
-    /// The peer at the inproc endpoint takes no further peer.
-    #[error("the peer refused: {0}")]
+    /// The routing id given to the peer is not 1 to 255 bytes that do not begin with zero.
+    #[error("a routing id is 1 to 255 bytes and does not begin with a zero byte")]
+    RoutingId,
+    /// This socket, or the peer at the inproc endpoint, takes no further peer, or none of that routing id.
+    #[error("refused: {0}")]
     Refused(crate::monitor::Refused),
     /// The socket is closed.
     #[error("the socket is closed")]

@@ -126,7 +126,7 @@ impl Held<'_> {
     async fn pass_on(&mut self) {
         let Self { sink, slot, message, .. } = self;
         let Some((_, waiting)) = message else { return };
-        match std::future::poll_fn(|cx| sink.poll_send(cx, slot, waiting, device::offer(sink))).await {
+        match std::future::poll_fn(|cx| sink.poll_send(cx, slot, waiting, &device::offer(sink))).await {
             Err(error) if error.kind() == SendErrorKind::Closed => *waiting = error.into_message(),
             _ => *message = None,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::session::{End, Session};
 use crate::message::Frame;
@@ -136,9 +136,12 @@ pub(super) async fn run(
     let end = std::future::poll_fn(|cx| session.poll(cx)).await;
     *unwritten = session.into_unwritten();
     let reason = match end {
-        End::Flushed => {
+        End::Flushed(closing) => {
             let _ = stream.shutdown_write();
-            let _ = timeout(PARTING, read_to_end(&stream)).await;
+            // Over ipc the kernel gives what the peer has not read up with the connection, so there all of
+            // linger is spent waiting for it.
+            let parting = if stream.outlives_close() { Instant::now() + PARTING } else { closing };
+            let _ = timeout_at(parting.min(closing), read_to_end(&stream)).await;
             DisconnectReason::ClosedByUs
         }
         End::Deadline => DisconnectReason::ClosedByUs,

@@ -39,12 +39,17 @@ pub(crate) fn bind(core: &Arc<Core>, name: &str, endpoint: &Endpoint) -> Result<
 }
 
 /// Connects to a name, or waits for somebody to bind it; messages queue meanwhile (D3.2).
-pub(crate) fn connect(core: &Arc<Core>, name: &str, endpoint: &Arc<str>) -> Result<PeerKey, ConnectError> {
+pub(crate) fn connect(
+    core: &Arc<Core>,
+    name: &str,
+    endpoint: &Arc<str>,
+    name_it: &[u8],
+) -> Result<PeerKey, ConnectError> {
     let mut names = core.options.context.names();
     let options = &core.options;
     let out = OutPipe::inproc(options.send_mark(), options.conflate);
     let inp = InPipe::new(options.recv_mark(), options.conflate, Frame::new());
-    let key = core.expect(endpoint, out, inp).map_err(ConnectError::Refused)?;
+    let key = core.expect(endpoint, out, inp, name_it).map_err(ConnectError::Refused)?;
     let bound = match names.get(name) {
         Some(Name::Bound(bound)) => bound.upgrade(),
         _ => None,

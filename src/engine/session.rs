@@ -3,7 +3,6 @@
 //! Each poll writes what is queued, reads and hands over what has come, and looks at the one
 //! timer; each of these stops at the kernel's "would block", at a full queue, or at its budget.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::pin::Pin;
@@ -14,11 +13,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::message::Message;
 use crate::monitor::DisconnectReason;
 use crate::options::Heartbeat;
 use crate::pipe::{Control, Level, PeerKey, Taken, Wakes, WireBuf};
-use crate::proto::{Command, Decoded, Decoder, Limits, ProtocolError, SocketType, command, heartbeat};
+use crate::proto::{
+    Command, Decoded, Decoder, Limits, ProtocolError, Received, SocketType, command, heartbeat,
+};
 use crate::socket::Core;
 use crate::transport::Stream;
 
@@ -38,8 +38,8 @@ const SLICES: usize = 64;
 /// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Closing, and everything is written.
-    Flushed,
+    /// Closing, and everything is written before linger ends, then.
+    Flushed(Instant),
     /// Closing, and the time is up.
     Deadline,
     /// The connection broke, or we broke it.
@@ -66,7 +66,7 @@ pub(super) struct Session<'a> {
     /// Read and not yet decoded.
     input: BytesMut,
     decoder: Decoder,
-    batch: VecDeque<Message>,
+    batch: Received,
     /// Messages that may still be handed over.
     room: usize,
     read_size: usize,
@@ -109,7 +109,7 @@ impl<'a> Session<'a> {
             pong: None,
             input,
             decoder: Decoder::new(limits),
-            batch: VecDeque::new(),
+            batch: Received::default(),
             room: 0,
             read_size: READ_MIN,
             heard: Instant::now(),
@@ -159,7 +159,7 @@ impl<'a> Session<'a> {
             }
             if self.wire.is_empty() && self.commands.is_empty() {
                 match taken {
-                    Taken::Finished => return Err(End::Flushed),
+                    Taken::Finished => return Err(End::Flushed(self.closing.unwrap_or_else(Instant::now))),
                     Taken::Idle => return Ok(()),
                     Taken::Some => continue,
                 }
@@ -351,9 +351,6 @@ impl<'a> Session<'a> {
         if self.input.is_empty() && self.input.capacity() > 2 * READ_MIN {
             self.input = BytesMut::new();
         }
-        if self.batch.capacity() > 64 {
-            self.batch = VecDeque::new();
-        }
     }
 
     /// The one timer: the end of linger, the next PING, or the end of our patience with a silent peer.
@@ -367,11 +364,16 @@ impl<'a> Session<'a> {
                 return Ok(());
             };
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-            if timer.deadline() != deadline {
+            // It may fire early: deadlines move on with every read, and setting a timer costs more than that.
+            if timer.deadline() > deadline {
                 timer.as_mut().reset(deadline);
             }
             if timer.as_mut().poll(cx).is_pending() {
                 return Ok(());
+            }
+            if timer.deadline() < deadline {
+                timer.as_mut().reset(deadline);
+                continue;
             }
             if self.closing == Some(deadline) {
                 return Err(End::Deadline);

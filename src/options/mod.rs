@@ -85,8 +85,10 @@ pub(crate) struct Pattern {
     pub(crate) notify: Notify,
     /// XPUB: the application edits the subscriptions.
     pub(crate) manual: bool,
-    /// PUB, XPUB: sent to every new subscriber first.
-    pub(crate) welcome: Option<Bytes>,
+    /// DEALER, ROUTER, PUB, XPUB: sent to every new peer first.
+    pub(crate) hello: Option<Bytes>,
+    /// XPUB: with `manual`, the first message after a subscription goes to that subscriber only.
+    pub(crate) last_value: bool,
     /// XPUB: only the first frame of an upstream message can be a subscription.
     pub(crate) only_first_subscribe: bool,
     /// SUB: subscribed to from the start.

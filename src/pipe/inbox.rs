@@ -6,6 +6,7 @@ use std::task::Waker;
 use slotmap::SecondaryMap;
 
 use crate::message::{Frame, Message};
+use crate::proto::Received;
 use crate::routing::{Rotation, Trie};
 use crate::sync::{Arc, Mutex};
 
@@ -60,6 +61,9 @@ impl Filter {
 /// The inbound queue of one peer.
 #[derive(Debug)]
 pub(crate) struct InPipe {
+    /// What came by a connection.
+    wire: Received,
+    /// What came otherwise, and goes first: over inproc, from the socket itself, put back.
     queue: VecDeque<Message>,
     level: Level,
     hwm: Hwm,
@@ -95,16 +99,18 @@ pub(crate) struct Pull {
 /// What [`Inbox::pop`] found.
 #[derive(Debug)]
 pub(crate) enum Popped {
-    Message(PeerKey, Message),
+    /// A message, put where the caller wanted it.
+    Message(PeerKey),
     /// A peer has come; before any of its messages.
-    Arrived(PeerKey, Frame),
+    Arrived(PeerKey, Box<Frame>),
     /// A peer is gone; after all of its messages.
-    Gone(PeerKey, Frame),
+    Gone(PeerKey, Box<Frame>),
 }
 
 impl InPipe {
     pub(crate) fn new(hwm: Hwm, conflate: bool, id: Frame) -> Self {
         Self {
+            wire: Received::default(),
             queue: VecDeque::new(),
             level: Level::default(),
             hwm,
@@ -122,29 +128,47 @@ impl InPipe {
 
     /// Messages fetched and not yet received.
     pub(crate) fn unread(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.wire.len()
     }
 
-    /// Takes the next message; over inproc, fetches what the sender has queued.
+    /// Takes the next message into `message`; over inproc, fetches what the sender has queued.
     #[inline]
-    fn pop(&mut self, wakes: &mut Wakes) -> Option<Message> {
+    fn pop(&mut self, message: &mut Message, wakes: &mut Wakes) -> bool {
+        if self.wire.is_empty() || !self.queue.is_empty() {
+            return self.pop_queue(message, wakes);
+        }
+        let Some(size) = self.wire.pop(message) else { return false };
+        self.consumed(size, wakes);
+        true
+    }
+
+    #[inline(never)]
+    fn pop_queue(&mut self, message: &mut Message, wakes: &mut Wakes) -> bool {
         if self.queue.is_empty() {
             self.fetch(wakes);
         }
-        let message = self.queue.pop_front()?;
-        let size = wire_size(&[], &message);
-        self.received += 1;
+        let Some(next) = self.queue.pop_front() else { return false };
+        *message = next;
+        let size = wire_size(&[], message);
         match &mut self.source {
-            None => {
-                self.level.sub(1, size);
-                if self.blocked && self.level.is_low(self.hwm) {
-                    self.blocked = false;
-                    wakes.extend(self.producer.take());
-                }
+            Some(pull) => {
+                self.received += 1;
+                pull.credit(size, wakes);
             }
-            Some(pull) => pull.credit(size, wakes),
+            None => self.consumed(size, wakes),
         }
-        Some(message)
+        true
+    }
+
+    /// Counts one message as received; opens a full pipe again at the low-water mark.
+    #[inline]
+    fn consumed(&mut self, size: usize, wakes: &mut Wakes) {
+        self.received += 1;
+        self.level.sub(1, size);
+        if self.blocked && self.level.is_low(self.hwm) {
+            self.blocked = false;
+            wakes.extend(self.producer.take());
+        }
     }
 
     #[inline(never)]
@@ -184,7 +208,7 @@ impl Pull {
 
 impl Inbox {
     pub(crate) fn new(announce: bool, filter: Option<Filter>) -> Self {
-        Self { announce, filter, ..Self::default() }
+        Self { announce, filter, until_yield: TURN, ..Self::default() }
     }
 
     pub(crate) const fn is_closed(&self) -> bool {
@@ -205,6 +229,13 @@ impl Inbox {
         self.pipes.insert(key, pipe);
     }
 
+    /// Gives a peer that is yet to come its routing id.
+    pub(crate) fn rename(&mut self, key: PeerKey, id: Frame) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.id = id;
+        }
+    }
+
     /// The peer of a pipe is there, under this routing id.
     pub(crate) fn arrived(&mut self, key: PeerKey, id: Frame, wakes: &mut Wakes) {
         if let Some(pipe) = self.pipes.get_mut(key) {
@@ -222,7 +253,7 @@ impl Inbox {
         pipe.fetch(wakes);
         pipe.source = None;
         pipe.ended = true;
-        let unread = pipe.queue.len();
+        let unread = pipe.unread();
         if unread > 0 || self.announce {
             self.activate(key, unread.max(1), wakes);
         } else {
@@ -245,35 +276,33 @@ impl Inbox {
 
     /// Hands over what a connection task has decoded, emptying `batch`; says how many more
     /// messages there is room for. The caller decodes no more than the room it was told.
-    pub(crate) fn deliver(
-        &mut self,
-        key: PeerKey,
-        batch: &mut VecDeque<Message>,
-        wakes: &mut Wakes,
-    ) -> usize {
+    pub(crate) fn deliver(&mut self, key: PeerKey, batch: &mut Received, wakes: &mut Wakes) -> usize {
         let Some(pipe) = self.pipes.get_mut(key) else {
-            batch.clear();
+            *batch = Received::default();
             return usize::MAX;
         };
         let count = batch.len();
-        if pipe.conflate
-            && let Some(newest) = batch.pop_back()
-        {
-            pipe.queue.clear();
-            pipe.queue.push_back(newest);
-            batch.clear();
+        if pipe.conflate {
+            pipe.queue.extend(batch.by_ref().last());
+            pipe.queue.drain(..pipe.queue.len().saturating_sub(1));
         } else {
-            pipe.level.add(count, batch.iter().map(|message| wire_size(&[], message)).sum());
-            if pipe.queue.is_empty() {
-                std::mem::swap(&mut pipe.queue, batch);
-            } else {
-                pipe.queue.append(batch);
-            }
+            pipe.level.add(count, batch.bytes());
+            pipe.wire.append(batch);
         }
         if count > 0 {
             self.activate(key, count, wakes);
         }
         self.room(key)
+    }
+
+    /// Hands over messages that did not come by a connection, an XPUB's notifications. They are
+    /// never turned away, so the caller asks for [`room`](Self::room) where it can.
+    pub(crate) fn insert(&mut self, key: PeerKey, messages: Vec<Message>, wakes: &mut Wakes) {
+        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        let count = messages.len();
+        pipe.level.add(count, messages.iter().map(|message| wire_size(&[], message)).sum());
+        pipe.queue.extend(messages);
+        self.activate(key, count, wakes);
     }
 
     /// How many messages there is room for in a pipe.
@@ -314,9 +343,9 @@ impl Inbox {
         self.receivers.wake(count, wakes);
     }
 
-    /// Takes the next message, one per peer and turn (B0.4).
+    /// Takes the next message into `message`, one per peer and turn (B0.4).
     #[inline]
-    pub(crate) fn pop(&mut self, wakes: &mut Wakes) -> Option<Popped> {
+    pub(crate) fn pop(&mut self, message: &mut Message, wakes: &mut Wakes) -> Option<Popped> {
         while let Some(key) = self.active.current() {
             let Some(pipe) = self.pipes.get_mut(key) else {
                 self.active.drop_current();
@@ -324,20 +353,20 @@ impl Inbox {
             };
             if pipe.arrived {
                 pipe.arrived = false;
-                return Some(Popped::Arrived(key, pipe.id.clone()));
+                return Some(Popped::Arrived(key, Box::new(pipe.id.clone())));
             }
-            if let Some(message) = pipe.pop(wakes) {
-                let more = !pipe.queue.is_empty() || self.active.len() > 1;
+            if pipe.pop(message, wakes) {
+                let more = pipe.unread() > 0 || self.active.len() > 1;
                 self.received += 1;
                 self.active.advance();
-                if self.filter.as_ref().is_some_and(|filter| !filter.admits(&message)) {
+                if self.filter.as_ref().is_some_and(|filter| !filter.admits(message)) {
                     continue;
                 }
                 if more {
                     // A wake-up may have stood for more than one message: it travels on.
                     self.receivers.wake(1, wakes);
                 }
-                return Some(Popped::Message(key, message));
+                return Some(Popped::Message(key));
             }
             pipe.active = false;
             pipe.release();
@@ -345,7 +374,7 @@ impl Inbox {
             if pipe.ended {
                 let pipe = self.pipes.remove(key);
                 if let (true, Some(pipe)) = (self.announce, pipe) {
-                    return Some(Popped::Gone(key, pipe.id));
+                    return Some(Popped::Gone(key, Box::new(pipe.id)));
                 }
             }
         }
@@ -373,9 +402,9 @@ impl Inbox {
 
     /// Drops everything unread, of all peers; says how many messages.
     pub(crate) fn clear(&mut self, wakes: &mut Wakes) -> usize {
-        let mut dropped = 0;
-        while let Some(popped) = self.pop(wakes) {
-            dropped += usize::from(matches!(popped, Popped::Message(..)));
+        let (mut dropped, mut message) = (0, Message::new());
+        while let Some(popped) = self.pop(&mut message, wakes) {
+            dropped += usize::from(matches!(popped, Popped::Message(_)));
         }
         dropped
     }

@@ -213,14 +213,14 @@ impl OutPipe {
     }
 
     #[inline]
-    fn push(&mut self, prefix: &[Frame], message: Message, size: usize, wakes: &mut Wakes) {
+    fn push(&mut self, prefix: &[Frame], message: &mut Message, size: usize, wakes: &mut Wakes) {
         if self.conflate {
             self.discard();
         }
         match &mut self.queue {
             Queue::Wire(wire) if prefix.is_empty() => wire.push(message.frames()),
             Queue::Wire(wire) => wire.push(prefix.iter().chain(message.frames())),
-            Queue::Messages(queue) => queue.push_back(with_prefix(prefix, message)),
+            Queue::Messages(queue) => queue.push_back(with_prefix(prefix, std::mem::take(message))),
         }
         self.level.add(1, size);
         self.wake(wakes);
@@ -313,14 +313,12 @@ impl Outbox {
     pub(crate) fn balance(
         &mut self,
         prefix: &[Frame],
-        message: Message,
+        message: &mut Message,
         wakes: &mut Wakes,
-    ) -> Result<PeerKey, (Refusal, Message)> {
-        if let Err(refusal) = self.turn() {
-            return Err((refusal, message));
-        }
-        let Route::Balance(ready) = &mut self.route else { return Err((Refusal::NoPeer, message)) };
-        let size = wire_size(prefix, &message);
+    ) -> Result<PeerKey, Refusal> {
+        self.turn()?;
+        let Route::Balance(ready) = &mut self.route else { return Err(Refusal::NoPeer) };
+        let size = wire_size(prefix, message);
         while let Some(key) = ready.current() {
             let Some(pipe) = self.pipes.get_mut(key) else {
                 ready.drop_current();
@@ -337,8 +335,7 @@ impl Outbox {
             self.until_yield -= 1;
             return Ok(key);
         }
-        let refusal = if self.pipes.is_empty() { Refusal::NoPeer } else { Refusal::Full };
-        Err((refusal, message))
+        Err(if self.pipes.is_empty() { Refusal::NoPeer } else { Refusal::Full })
     }
 
     /// Sends to one given peer.
@@ -346,20 +343,18 @@ impl Outbox {
         &mut self,
         key: PeerKey,
         prefix: &[Frame],
-        message: Message,
+        message: &mut Message,
         wakes: &mut Wakes,
-    ) -> Result<(), (Refusal, Message)> {
-        if let Err(refusal) = self.turn() {
-            return Err((refusal, message));
-        }
-        let size = wire_size(prefix, &message);
+    ) -> Result<(), Refusal> {
+        self.turn()?;
+        let size = wire_size(prefix, message);
         match self.pipes.get_mut(key) {
-            Some(pipe) if pipe.closing.is_some() => Err((Refusal::NoPeer, message)),
-            None => Err((Refusal::NoPeer, message)),
+            Some(pipe) if pipe.closing.is_some() => Err(Refusal::NoPeer),
+            None => Err(Refusal::NoPeer),
             Some(pipe) if !pipe.has_room(size) => {
                 pipe.block();
                 self.counters.full += 1;
-                Err((Refusal::Full, message))
+                Err(Refusal::Full)
             }
             Some(pipe) => {
                 pipe.push(prefix, message, size, wakes);
@@ -370,22 +365,24 @@ impl Outbox {
     }
 
     /// Sends a copy to every peer that the message matches (`invert`: does not match). A full peer
-    /// misses it, counted; with `wait_for_all` nobody gets it then (B5.12).
+    /// misses it, counted; with `wait_for_all` nobody gets it then (B5.12). With `only`, no other peer does.
     pub(crate) fn publish(
         &mut self,
-        message: Message,
+        message: &Message,
+        only: Option<PeerKey>,
         invert: bool,
         wait_for_all: bool,
         wakes: &mut Wakes,
-    ) -> Result<(), (Refusal, Message)> {
-        if let Err(refusal) = self.turn() {
-            return Err((refusal, message));
-        }
+    ) -> Result<(), Refusal> {
+        self.turn()?;
         self.until_yield -= 1;
-        self.select(&message, invert);
-        let size = wire_size(&[], &message);
+        self.select(message, invert);
+        if let Some(only) = only {
+            self.matched.retain(|key| *key == only);
+        }
+        let size = wire_size(&[], message);
         if wait_for_all && self.block_full(size) {
-            return Err((Refusal::Full, message));
+            return Err(Refusal::Full);
         }
         self.encoded.clear();
         self.encoded.push(message.frames());
@@ -395,7 +392,7 @@ impl Outbox {
         for key in &self.matched {
             let Some(pipe) = self.pipes.get_mut(*key) else { continue };
             if pipe.has_room(size) {
-                pipe.push_copy(&self.encoded, &message, size, wakes);
+                pipe.push_copy(&self.encoded, message, size, wakes);
             } else {
                 pipe.full += 1;
                 pipe.dropped += 1;
@@ -599,7 +596,7 @@ impl Outbox {
     }
 
     /// After a refusal: queues the sender up where waiting helps, and says whether it does.
-    pub(crate) fn wait_or_fail(
+    pub(crate) fn wait(
         &mut self,
         refusal: Refusal,
         slot: &mut Slot,

@@ -63,13 +63,14 @@ impl WireBuf {
     #[inline]
     fn push_frame(&mut self, flags: u8, frame: &Frame) {
         let payload: &[u8] = frame;
-        self.bytes.reserve(payload.len().min(BY_REFERENCE) + 9);
+        // Enough for the header, and for a small payload with what `append_to` cuts off again.
+        self.bytes.reserve(payload.len().min(BY_REFERENCE) + 9 + 64);
         frame::put_header(&mut self.bytes, flags, payload.len());
         match frame.shared() {
             Some(shared) if payload.len() >= BY_REFERENCE => {
                 self.large.push_back((self.bytes.len(), shared.clone()));
             }
-            _ => self.bytes.extend_from_slice(payload),
+            _ => frame.append_to(&mut self.bytes),
         }
     }
 

@@ -1,12 +1,9 @@
 //! Traffic after the handshake: frames in, whole messages and commands out.
 
-use std::collections::VecDeque;
-
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::frame::Header;
-use super::{Command, ProtocolError};
-use crate::{Frame, Message};
+use super::{Command, ProtocolError, Received};
 
 /// What one peer may make us hold.
 #[derive(Debug, Clone, Copy)]
@@ -22,24 +19,28 @@ pub(crate) struct Limits {
 /// Why [`Decoder::decode`] came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decoded {
-    /// All that is there has been taken, but for the beginning of a frame.
+    /// All that is there has been taken, but for a message or command that has only begun.
     NeedMore,
-    /// A message frame is next, and there is no room for a message.
+    /// A message is next, and there is no room for one.
     Full,
     /// A command; more of anything may follow.
     Command(Command),
 }
 
-/// Reads the traffic of one connection.
+/// Reads the traffic of one connection: checks every header, cuts whole messages off in the form
+/// they came in, and sets commands apart. The receiver opens the messages, see [`Received`].
 ///
 /// It never reserves memory by a size that the wire claims. The caller grows the input buffer as
 /// bytes arrive, for which [`needed`](Self::needed) is a hint and no order.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     limits: Limits,
-    /// The frames of the unfinished message. Commands between them pass it by.
-    parts: Vec<Frame>,
-    /// What `parts` count against the limit.
+    /// Bytes of the input that are checked: frames of the unfinished message.
+    checked: usize,
+    /// The frames of the unfinished message that came before a command (A3.5).
+    begun: Vec<Bytes>,
+    /// How many frames the unfinished message has, and what they count against the limit.
+    parts: usize,
     size: usize,
     needed: usize,
     failed: Option<ProtocolError>,
@@ -47,15 +48,15 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     pub(crate) const fn new(limits: Limits) -> Self {
-        Self { limits, parts: Vec::new(), size: 0, needed: 0, failed: None }
+        Self { limits, checked: 0, begun: Vec::new(), parts: 0, size: 0, needed: 0, failed: None }
     }
 
-    /// Takes frames from `input` and pushes at most `room` whole messages to `out`. Messages
-    /// before an error are good; after it every call fails alike.
+    /// Takes frames from `input` and adds at most `room` whole messages to `out`. Messages before an
+    /// error are good; after it every call fails alike.
     pub(crate) fn decode(
         &mut self,
         input: &mut BytesMut,
-        out: &mut VecDeque<Message>,
+        out: &mut Received,
         room: usize,
     ) -> Result<Decoded, ProtocolError> {
         if let Some(error) = self.failed {
@@ -71,71 +72,69 @@ impl Decoder {
         self.needed
     }
 
-    /// Whether a frame or a message has begun and not ended.
-    pub(crate) const fn in_message(&self) -> bool {
-        self.needed > 0 || !self.parts.is_empty()
-    }
-
     fn run(
         &mut self,
         input: &mut BytesMut,
-        out: &mut VecDeque<Message>,
-        mut room: usize,
+        out: &mut Received,
+        room: usize,
     ) -> Result<Decoded, ProtocolError> {
         self.needed = 0;
-        loop {
-            let (taken, stop) = self.small_frames(input, out, &mut room)?;
-            input.advance(taken);
-            match stop {
-                Stop::Missing(bytes) => {
-                    self.needed = bytes;
-                    return Ok(Decoded::NeedMore);
+        let mut run = Run { messages: 0, end: 0, room };
+        let stop = self.messages(input, &mut run);
+        if run.messages > 0 {
+            for block in self.begun.drain(..) {
+                out.push(block, 0);
+            }
+            out.push(input.split_to(run.end).freeze(), run.messages);
+            self.checked = self.checked.saturating_sub(run.end);
+        }
+        match stop? {
+            Stop::Missing(bytes) => {
+                self.needed = bytes;
+                Ok(Decoded::NeedMore)
+            }
+            Stop::Full => Ok(Decoded::Full),
+            Stop::Command(header) => {
+                if self.checked > 0 {
+                    self.begun.push(input.split_to(self.checked).freeze());
+                    self.checked = 0;
                 }
-                Stop::Full => return Ok(Decoded::Full),
-                Stop::Command(header) => {
-                    input.advance(header.header_len);
-                    let body = input.split_to(header.len).freeze();
-                    return Ok(Decoded::Command(Command::parse(&body)?));
-                }
-                Stop::Large { header, size } => {
-                    input.advance(header.header_len);
-                    let frame = input.split_to(header.len).freeze().into();
-                    self.push(frame, header.more, size, out, &mut room);
-                }
+                input.advance(header.header_len);
+                let body = input.split_to(header.len).freeze();
+                Ok(Decoded::Command(Command::parse(&body)?))
             }
         }
     }
 
-    /// Takes the run of message frames at the start of `input` that fit in place, so that the
-    /// buffer moves once for all of them. Returns how many bytes that was and what ended it.
-    fn small_frames(
-        &mut self,
-        input: &[u8],
-        out: &mut VecDeque<Message>,
-        room: &mut usize,
-    ) -> Result<(usize, Stop), ProtocolError> {
-        let mut rest = input;
-        let stop = loop {
+    /// Checks the message frames in `input`, and says what ended that.
+    fn messages(&mut self, input: &[u8], run: &mut Run) -> Result<Stop, ProtocolError> {
+        let mut rest = input.get(self.checked..).unwrap_or_default();
+        loop {
             let Some(header) = Header::parse(rest)? else {
-                break Stop::Missing(usize::from(!rest.is_empty()));
+                return Ok(Stop::Missing(usize::from(!rest.is_empty())));
             };
             if header.command {
-                break self.command(header, rest)?;
+                return self.command(header, rest);
             }
-            if *room == 0 {
-                break Stop::Full;
+            if run.room == run.messages {
+                return Ok(Stop::Full);
             }
             let size = self.size_with(header)?;
-            let Some((body, tail)) = header.split(rest) else {
-                break Stop::missing(header, rest);
-            };
-            let Some(frame) = Frame::inline(body) else {
-                break Stop::Large { header, size };
+            let Some((_, tail)) = header.split(rest) else {
+                return Ok(Stop::missing(header, rest));
             };
             rest = tail;
-            self.push(frame, header.more, size, out, room);
-        };
-        Ok((input.len().saturating_sub(rest.len()), stop))
+            self.checked = input.len().saturating_sub(rest.len());
+            if header.more {
+                self.parts = self.parts.saturating_add(1);
+                self.size = size;
+            } else {
+                self.parts = 0;
+                self.size = 0;
+                run.messages = run.messages.saturating_add(1);
+                run.end = self.checked;
+            }
+        }
     }
 
     /// What the message counts with this frame, if the limits allow it. Seen at the header, before
@@ -143,9 +142,9 @@ impl Decoder {
     #[inline]
     fn size_with(&self, header: Header) -> Result<usize, ProtocolError> {
         let mut size = header.len;
-        if header.more || !self.parts.is_empty() {
+        if header.more || self.parts > 0 {
             let limit = self.limits.max_parts;
-            if self.parts.len() >= limit {
+            if self.parts >= limit {
                 return Err(ProtocolError::TooManyParts { limit });
             }
             size = size.saturating_add(self.size).saturating_add(PART_COST);
@@ -167,44 +166,22 @@ impl Decoder {
             Some(_) => Stop::Command(header),
         })
     }
-
-    /// Takes a frame of which `size_with` approved.
-    #[inline(always)]
-    fn push(&mut self, frame: Frame, more: bool, size: usize, out: &mut VecDeque<Message>, room: &mut usize) {
-        if more {
-            self.size = size;
-            return self.parts.push(frame);
-        }
-        *room = room.saturating_sub(1);
-        if self.parts.is_empty() {
-            out.push_back(frame.into());
-        } else {
-            out.push_back(self.finish(frame));
-        }
-    }
-
-    /// The message that ends with this frame. Its parts move into one allocation of their size.
-    fn finish(&mut self, last: Frame) -> Message {
-        self.parts.push(last);
-        self.size = 0;
-        let message = self.parts.drain(..).collect();
-        self.parts.shrink_to(KEPT_PARTS);
-        message
-    }
 }
 
-/// What ends a run of small frames.
+/// The messages of one call.
+struct Run {
+    messages: usize,
+    /// Where the last one ends in the input.
+    end: usize,
+    room: usize,
+}
+
+/// What ends a run of messages.
 enum Stop {
     /// So many bytes are missing from the next frame, at least; 0 where there is none.
     Missing(usize),
     Full,
     Command(Header),
-    /// A message frame too large to be held in place; all of it is there.
-    Large {
-        header: Header,
-        /// What the message counts with it.
-        size: usize,
-    },
 }
 
 impl Stop {
@@ -215,15 +192,13 @@ impl Stop {
 
 /// What a part counts besides its payload, so that empty parts are not free.
 const PART_COST: usize = 64;
-/// Room for parts that is kept from one message to the next.
-const KEPT_PARTS: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use ProtocolError::*;
-    use bytes::Bytes;
 
     use super::*;
+    use crate::message::Message;
     use crate::proto::{command, frame};
 
     const LIMITS: Limits = Limits { max_message_size: 1000, max_parts: 4, max_command: 100 };
@@ -231,7 +206,7 @@ mod tests {
     /// Everything that comes out of `wire`, given at once.
     fn decode(limits: Limits, wire: &[u8]) -> (Vec<Message>, usize, Result<(), ProtocolError>) {
         let mut decoder = Decoder::new(limits);
-        let (mut input, mut out, mut commands) = (BytesMut::from(wire), VecDeque::new(), 0);
+        let (mut input, mut out, mut commands) = (BytesMut::from(wire), Received::default(), 0);
         let result = loop {
             match decoder.decode(&mut input, &mut out, usize::MAX) {
                 Ok(Decoded::Command(_)) => commands += 1,
@@ -239,7 +214,11 @@ mod tests {
                 Err(error) => break Err(error),
             }
         };
-        (out.into(), commands, result)
+        (out.collect(), commands, result)
+    }
+
+    fn peek(out: &Received) -> Vec<Message> {
+        out.clone().collect()
     }
 
     /// A message on the wire.
@@ -279,11 +258,11 @@ mod tests {
         let body = [7; 500];
         let mut input = BytesMut::from(&encode(&[&body, &body])[..]);
         let range = input.as_ptr_range();
-        let mut out = VecDeque::new();
+        let mut out = Received::default();
         Decoder::new(Limits { max_message_size: usize::MAX, ..LIMITS })
             .decode(&mut input, &mut out, 1)
             .unwrap();
-        for frame in out[0].frames() {
+        for frame in out.next().unwrap().frames() {
             assert_eq!(*frame, &body);
             assert!(range.contains(&frame.as_ptr()));
         }
@@ -304,29 +283,29 @@ mod tests {
     #[test]
     fn commands_come_in_their_place_between_messages() {
         let mut wire = BytesMut::from(&b"\0\x01a\x04\x0A\x09SUBSCRIBE\x04\x08\x06CANCELt\0\x01b"[..]);
-        let (mut decoder, mut out) = (Decoder::new(LIMITS), VecDeque::new());
+        let (mut decoder, mut out) = (Decoder::new(LIMITS), Received::default());
         let mut next = |out: &mut _| decoder.decode(&mut wire, out, 10);
         assert_eq!(next(&mut out), Ok(Decoded::Command(Command::Subscribe(Bytes::new()))));
-        assert_eq!(out, ["a"]);
+        assert_eq!(peek(&out), ["a"]);
         assert_eq!(next(&mut out), Ok(Decoded::Command(Command::Cancel(Bytes::from_static(b"t")))));
-        assert_eq!(out, ["a"]);
+        assert_eq!(peek(&out), ["a"]);
         assert_eq!(next(&mut out), Ok(Decoded::NeedMore));
-        assert_eq!(out, ["a", "b"]);
+        assert_eq!(peek(&out), ["a", "b"]);
     }
 
     #[test]
     fn room_bounds_the_messages_and_not_the_commands() {
         let mut wire = BytesMut::from(&b"\x04\x05\x04PONG\0\x01a\x01\x01b\0\x01c\x04\x05\x04PONG"[..]);
-        let (mut decoder, mut out) = (Decoder::new(LIMITS), VecDeque::new());
+        let (mut decoder, mut out) = (Decoder::new(LIMITS), Received::default());
         let mut next = |out: &mut _, room| decoder.decode(&mut wire, out, room);
         let ignored = Ok(Decoded::Command(Command::Ignored));
         assert_eq!(next(&mut out, 0), ignored);
         assert_eq!(next(&mut out, 0), Ok(Decoded::Full));
         assert_eq!(out.len(), 0);
         assert_eq!(next(&mut out, 1), Ok(Decoded::Full));
-        assert_eq!(out, ["a"]);
+        assert_eq!(peek(&out), ["a"]);
         assert_eq!(next(&mut out, 1), ignored);
-        assert_eq!(out[1], ["b", "c"]);
+        assert_eq!(peek(&out)[1], ["b", "c"]);
         assert_eq!(next(&mut out, 0), Ok(Decoded::NeedMore));
     }
 
@@ -385,37 +364,37 @@ mod tests {
             // What came before is good; what comes after is not looked at.
             let before = b"\0\x01a\x01\x01b";
             let mut input = BytesMut::from(&[&before[..], wire].concat()[..]);
-            let (mut decoder, mut out) = (Decoder::new(LIMITS), VecDeque::new());
+            let (mut decoder, mut out) = (Decoder::new(LIMITS), Received::default());
             assert_eq!(decoder.decode(&mut input, &mut out, 9), Err(error), "{}", wire.escape_ascii());
-            assert_eq!(out, ["a"]);
+            assert_eq!(peek(&out), ["a"]);
             let mut good = BytesMut::from(&b"\0\x01c"[..]);
             assert_eq!(decoder.decode(&mut good, &mut out, 9), Err(error));
-            assert_eq!(out, ["a"]);
+            assert_eq!(peek(&out), ["a"]);
         }
     }
 
     #[test]
-    fn needed_and_in_message_tell_what_has_begun() {
-        let (mut decoder, mut out) = (Decoder::new(LIMITS), VecDeque::new());
+    fn needed_tells_what_has_begun() {
+        let (mut decoder, mut out) = (Decoder::new(LIMITS), Received::default());
         let mut input = BytesMut::new();
         let mut feed = |bytes: &[u8]| {
             input.extend_from_slice(bytes);
             assert_eq!(decoder.decode(&mut input, &mut out, 9), Ok(Decoded::NeedMore));
-            (decoder.needed(), decoder.in_message())
+            decoder.needed()
         };
-        assert_eq!(feed(b""), (0, false));
-        assert_eq!(feed(b"\x01"), (1, true));
-        assert_eq!(feed(b"\x03"), (3, true));
-        assert_eq!(feed(b"ab"), (1, true));
-        assert_eq!(feed(b"c"), (0, true));
-        assert_eq!(feed(b"\x02\0\0\0\0\0\0\x01"), (1, true));
-        assert_eq!(feed(b"\x00"), (256, true));
-        assert_eq!(feed(&[7; 256]), (0, false));
-        assert_eq!(feed(b"\x04\x05\x04"), (4, true));
+        assert_eq!(feed(b""), 0);
+        assert_eq!(feed(b"\x01"), 1);
+        assert_eq!(feed(b"\x03"), 3);
+        assert_eq!(feed(b"ab"), 1);
+        assert_eq!(feed(b"c"), 0);
+        assert_eq!(feed(b"\x02\0\0\0\0\0\0\x01"), 1);
+        assert_eq!(feed(b"\x00"), 256);
+        assert_eq!(feed(&[7; 256]), 0);
+        assert_eq!(feed(b"\x04\x05\x04"), 4);
         input.extend_from_slice(b"PONG");
         let ignored = Ok(Decoded::Command(Command::Ignored));
         assert_eq!(decoder.decode(&mut input, &mut out, 9), ignored);
-        assert_eq!((decoder.needed(), decoder.in_message()), (0, false));
+        assert_eq!(decoder.needed(), 0);
     }
 
     #[test]
@@ -431,13 +410,13 @@ mod tests {
     }
 
     #[test]
-    fn d9_room_for_parts_is_given_back() {
+    fn d9_empty_parts_wait_in_two_bytes_each() {
         let limits = Limits { max_message_size: usize::MAX, max_parts: 4096, max_command: 0 };
-        let mut decoder = Decoder::new(limits);
         let mut input = BytesMut::from(&[&b"\x01\0".repeat(4095)[..], b"\0\0"].concat()[..]);
-        let mut out = VecDeque::new();
-        assert_eq!(decoder.decode(&mut input, &mut out, 9), Ok(Decoded::NeedMore));
-        assert_eq!(out[0].frame_count(), 4096);
-        assert!(decoder.parts.capacity() <= KEPT_PARTS);
+        let mut out = Received::default();
+        assert_eq!(Decoder::new(limits).decode(&mut input, &mut out, 9), Ok(Decoded::NeedMore));
+        assert_eq!((out.len(), out.bytes()), (1, 8192));
+        assert_eq!(out.next().unwrap().frame_count(), 4096);
+        assert_eq!((out.len(), out.bytes()), (0, 0));
     }
 }

@@ -30,6 +30,7 @@ mod handshake;
 pub(crate) mod heartbeat;
 mod mechanism;
 pub(crate) mod metadata;
+mod received;
 mod socket_type;
 
 pub(crate) use command::Command;
@@ -37,6 +38,7 @@ pub(crate) use decoder::{Decoded, Decoder, Limits};
 pub use error::{HandshakeError, ProtocolError};
 pub(crate) use handshake::{Config, Handshake, Peer};
 pub(crate) use mechanism::Security;
+pub(crate) use received::Received;
 pub use socket_type::SocketType;
 
 #[cfg(test)]

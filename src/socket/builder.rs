@@ -320,4 +320,16 @@ macro_rules! probing {
     };
 }
 
-pub(crate) use {builder, common, conflating, identified, probing, receiving, sending, set};
+macro_rules! greeting {
+    () => {
+        /// A message that opens every connection, sent before any other. Default: none.
+        ///
+        /// libzmq: `ZMQ_HELLO_MSG`
+        pub fn hello(mut self, message: impl Into<bytes::Bytes>) -> Self {
+            self.options.pattern.hello = Some(message.into());
+            self
+        }
+    };
+}
+
+pub(crate) use {builder, common, conflating, greeting, identified, probing, receiving, sending, set};

@@ -1,6 +1,8 @@
 //! What all socket types share: the two boxes, and waiting for them.
 
 use std::collections::{HashMap, VecDeque};
+use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -14,7 +16,7 @@ use crate::error::{RecvError, SendError, SendErrorKind, SocketClosed};
 use crate::message::{Frame, Message};
 use crate::monitor::Events;
 use crate::options::Options;
-use crate::pipe::{Filter, Inbox, Outbox, PeerKey, Popped, Refusal, Slot, Wakes};
+use crate::pipe::{Filter, Inbox, Outbox, PeerKey, Refusal, Slot, Wakes};
 use crate::proto::SocketType;
 use crate::routing::{FanOut, IdentityMap, Rotation, Route};
 use crate::sync::{Arc as Shared, Mutex};
@@ -77,8 +79,19 @@ impl Tally {
     }
 }
 
-/// The outcome of offering a message to an [`Outbox`].
-pub(crate) type Offered = Result<(), (Refusal, Message)>;
+/// The step that offers a message to an [`Outbox`]; one that is refused stays where it is.
+pub(crate) trait Offer: Fn(&mut Outbox, &mut Message, &mut Wakes) -> Result<(), Refusal> {}
+
+impl<F: Fn(&mut Outbox, &mut Message, &mut Wakes) -> Result<(), Refusal>> Offer for F {}
+
+/// The step that takes something from an [`Inbox`]; `None` where there is nothing for it. It fills in
+/// what it is given: a message is too large to be handed up by value from step to step.
+pub(crate) trait Take<T>:
+    FnMut(&mut Inbox, &mut T, &mut Wakes) -> Option<Result<(), RecvError>>
+{
+}
+
+impl<T, F: FnMut(&mut Inbox, &mut T, &mut Wakes) -> Option<Result<(), RecvError>>> Take<T> for F {}
 
 impl Core {
     pub(crate) fn new(kind: SocketType, options: Options) -> Arc<Self> {
@@ -114,41 +127,24 @@ impl Core {
 
     /// Offers `message` once. A task that has had its turn is not turned away: it asked not to wait.
     #[inline]
-    pub(crate) fn try_send(
-        &self,
-        message: Message,
-        offer: impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered,
-    ) -> Result<(), SendError> {
+    pub(crate) fn try_send(&self, mut message: Message, offer: impl Offer) -> Result<(), SendError> {
         let mut wakes = Wakes::new();
         let offered = {
             let mut outbox = self.outbox.lock();
-            match offer(&mut outbox, message, &mut wakes) {
-                Err((Refusal::Yield, message)) => offer(&mut outbox, message, &mut wakes),
+            match offer(&mut outbox, &mut message, &mut wakes) {
+                Err(Refusal::Yield) => offer(&mut outbox, &mut message, &mut wakes),
                 offered => offered,
             }
         };
         wakes.fire();
-        offered.or_else(|(refusal, message)| self.refused(refusal, message))
+        offered.or_else(|refusal| self.refused(refusal, message))
     }
 
     /// Offers `message` until it is accepted, waiting for room or for a peer. Cancel-safe: the
     /// message is accepted in the very step that makes the future ready.
     #[inline]
-    pub(crate) async fn send(
-        &self,
-        message: Message,
-        offer: impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered,
-    ) -> Result<(), SendError> {
-        let mut wakes = Wakes::new();
-        let offered = offer(&mut self.outbox.lock(), message, &mut wakes);
-        wakes.fire();
-        match offered {
-            Ok(()) => Ok(()),
-            Err((Refusal::Full | Refusal::NoPeer | Refusal::Yield, message)) => {
-                self.send_slow(message, offer).await
-            }
-            Err((refusal, message)) => self.refused(refusal, message),
-        }
+    pub(crate) fn send<F: Offer>(&self, message: Message, offer: F) -> Sending<'_, F> {
+        Sending { core: self, message, offer, slot: Slot::default() }
     }
 
     /// A message that the outbox will not take: an error, unless it is an XSUB's subscription.
@@ -167,34 +163,33 @@ impl Core {
         }
     }
 
-    #[cold]
-    async fn send_slow(
-        &self,
-        message: Message,
-        offer: impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered,
-    ) -> Result<(), SendError> {
-        let mut waiter = Sender { core: self, slot: Slot::default() };
-        let mut waiting = message;
-        // The task is here because it has had its turn, or because there is no room. Either way
-        // the others run first.
-        tokio::task::yield_now().await;
-        std::future::poll_fn(|cx| self.poll_send(cx, &mut waiter.slot, &mut waiting, &offer)).await
-    }
-
     /// Offers the message in `waiting`, which stays there while there is no room.
+    #[inline]
     pub(crate) fn poll_send(
         &self,
         cx: &Context<'_>,
         slot: &mut Slot,
         waiting: &mut Message,
-        offer: impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered,
+        offer: &impl Offer,
     ) -> Poll<Result<(), SendError>> {
-        let mut one = VecDeque::from([std::mem::take(waiting)]);
-        let polled = self.poll_send_many(cx, slot, &mut one, offer);
-        if let Some(message) = one.pop_front() {
-            *waiting = message;
+        let mut wakes = Wakes::new();
+        let refused = {
+            let mut outbox = self.outbox.lock();
+            let offered = offer(&mut outbox, waiting, &mut wakes);
+            match offered {
+                Ok(()) => {
+                    outbox.senders.done(slot);
+                    None
+                }
+                Err(refusal) => Some((refusal, outbox.wait(refusal, slot, cx.waker(), &mut wakes))),
+            }
+        };
+        wakes.fire();
+        match refused {
+            None => Poll::Ready(Ok(())),
+            Some((_, true)) => Poll::Pending,
+            Some((refusal, false)) => Poll::Ready(self.refused(refusal, std::mem::take(waiting))),
         }
-        polled
     }
 
     /// Offers messages from the front of `messages`, as many as there is room for under one lock.
@@ -202,45 +197,31 @@ impl Core {
     pub(crate) async fn send_many(
         &self,
         messages: &mut VecDeque<Message>,
-        offer: impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered,
+        offer: impl Offer,
     ) -> Result<(), SendError> {
         let mut waiter = Sender { core: self, slot: Slot::default() };
-        std::future::poll_fn(|cx| self.poll_send_many(cx, &mut waiter.slot, messages, &offer)).await
-    }
-
-    fn poll_send_many(
-        &self,
-        cx: &Context<'_>,
-        slot: &mut Slot,
-        messages: &mut VecDeque<Message>,
-        offer: impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered,
-    ) -> Poll<Result<(), SendError>> {
-        let mut wakes = Wakes::new();
-        let mut failed = None;
-        let polled = {
-            let mut outbox = self.outbox.lock();
-            loop {
-                let Some(message) = messages.pop_front() else {
-                    outbox.senders.done(slot);
-                    break Poll::Ready(Ok(()));
-                };
-                let Err((refusal, message)) = offer(&mut outbox, message, &mut wakes) else { continue };
-                if outbox.wait_or_fail(refusal, slot, cx.waker(), &mut wakes) {
-                    messages.push_front(message);
-                    break Poll::Pending;
+        while !messages.is_empty() {
+            std::future::poll_fn(|cx| {
+                let mut wakes = Wakes::new();
+                let mut outbox = self.outbox.lock();
+                // Up to the one that is refused, which then takes the ordinary way.
+                while let Some(message) = messages.front_mut()
+                    && offer(&mut outbox, message, &mut wakes).is_ok()
+                {
+                    messages.pop_front();
                 }
-                failed = Some((refusal, message));
-                break Poll::Ready(Ok(()));
-            }
-        };
-        wakes.fire();
-        match failed {
-            Some((refusal, message)) => match self.refused(refusal, message) {
-                Ok(()) if !messages.is_empty() => self.poll_send_many(cx, slot, messages, offer),
-                result => Poll::Ready(result),
-            },
-            None => polled,
+                drop(outbox);
+                wakes.fire();
+                let Some(message) = messages.front_mut() else { return Poll::Ready(Ok(())) };
+                let sent = self.poll_send(cx, &mut waiter.slot, message, &offer);
+                if sent.is_ready() {
+                    messages.pop_front();
+                }
+                sent
+            })
+            .await?;
         }
+        Ok(())
     }
 
     /// Waits until `ready` says so, or the socket is closed.
@@ -278,108 +259,101 @@ impl Core {
         }
     }
 
-    /// Looks once. `take` says `None` where there is nothing for it.
+    /// Looks once.
     #[inline]
-    pub(crate) fn try_recv<T>(
-        &self,
-        mut take: impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<T, RecvError>>,
-    ) -> Result<T, RecvError> {
+    pub(crate) fn try_recv<T: Default>(&self, mut take: impl Take<T>) -> Result<T, RecvError> {
         let mut wakes = Wakes::new();
+        let mut item = T::default();
         let (taken, closed) = {
             let mut inbox = self.inbox.lock();
-            (take(&mut inbox, &mut wakes), inbox.is_closed())
+            (take(&mut inbox, &mut item, &mut wakes), inbox.is_closed())
         };
         wakes.fire();
-        taken.unwrap_or(Err(if closed { RecvError::Closed } else { RecvError::Empty }))
+        taken.unwrap_or(Err(if closed { RecvError::Closed } else { RecvError::Empty }))?;
+        Ok(item)
     }
 
     /// Waits for a message. Cancel-safe: the message is taken in the very step that makes the
     /// future ready.
     #[inline]
-    pub(crate) async fn recv<T>(
-        &self,
-        mut take: impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<T, RecvError>>,
-    ) -> Result<T, RecvError> {
-        let mut wakes = Wakes::new();
-        let (over, taken) = {
-            let mut inbox = self.inbox.lock();
-            let over = inbox.turn_is_over();
-            (over, if over { None } else { take(&mut inbox, &mut wakes) })
-        };
-        wakes.fire();
-        match taken {
-            Some(result) => result,
-            None => self.recv_slow(over, take).await,
-        }
-    }
-
-    #[cold]
-    async fn recv_slow<T>(
-        &self,
-        yield_first: bool,
-        mut take: impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<T, RecvError>>,
-    ) -> Result<T, RecvError> {
-        if yield_first {
-            tokio::task::yield_now().await;
-        }
-        let mut waiter = Receiver { core: self, slot: Slot::default() };
-        std::future::poll_fn(|cx| self.poll_recv(cx, &mut waiter.slot, &mut take)).await
+    pub(crate) fn recv<T: Default, F: Take<T>>(&self, take: F) -> Receiving<'_, T, F> {
+        Receiving { core: self, take, slot: Slot::default(), item: PhantomData }
     }
 
     /// Takes up to `max` under one lock, and waits only for the first.
-    pub(crate) async fn recv_many<T>(
+    pub(crate) async fn recv_many<T: Default>(
         &self,
         into: &mut Vec<T>,
         max: usize,
-        mut take: impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<T, RecvError>>,
+        mut take: impl Take<T>,
     ) -> Result<usize, RecvError> {
         if max == 0 {
             return Ok(0);
         }
-        self.recv(|inbox, wakes| {
-            let before = into.len();
-            into.push(match take(inbox, wakes)? {
-                Ok(first) => first,
-                Err(error) => return Some(Err(error)),
-            });
-            while into.len() - before < max
-                && let Some(Ok(next)) = take(inbox, wakes)
-            {
-                into.push(next);
-            }
-            Some(Ok(into.len() - before))
-        })
-        .await
-    }
-
-    /// Looks, and queues up where there is nothing.
-    pub(crate) fn poll_recv<T>(
-        &self,
-        cx: &Context<'_>,
-        slot: &mut Slot,
-        mut take: impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<T, RecvError>>,
-    ) -> Poll<Result<T, RecvError>> {
-        let mut wakes = Wakes::new();
-        let polled = {
-            let mut inbox = self.inbox.lock();
-            let taken = take(&mut inbox, &mut wakes);
-            match taken {
-                Some(result) => {
-                    inbox.done(slot);
-                    Poll::Ready(result)
+        let mut waiter = Receiver { core: self, slot: Slot::default() };
+        let several = |inbox: &mut Inbox, count: &mut usize, wakes: &mut Wakes| {
+            loop {
+                let mut item = T::default();
+                match take(inbox, &mut item, wakes) {
+                    Some(Ok(())) => {
+                        into.push(item);
+                        *count += 1;
+                    }
+                    None if *count == 0 => return None,
+                    Some(Err(error)) if *count == 0 => return Some(Err(error)),
+                    // An error shows again at the next call.
+                    _ => return Some(Ok(())),
                 }
-                None if inbox.is_closed() => {
-                    inbox.done(slot);
-                    Poll::Ready(Err(RecvError::Closed))
-                }
-                None => {
-                    inbox.wait(slot, cx.waker());
-                    Poll::Pending
+                if *count == max {
+                    return Some(Ok(()));
                 }
             }
         };
+        let mut several = several;
+        std::future::poll_fn(|cx| self.poll_recv(cx, &mut waiter.slot, &mut several)).await
+    }
+
+    /// Looks, and queues up where there is nothing.
+    #[inline]
+    pub(crate) fn poll_recv<T: Default>(
+        &self,
+        cx: &Context<'_>,
+        slot: &mut Slot,
+        take: &mut impl Take<T>,
+    ) -> Poll<Result<T, RecvError>> {
+        let mut item = T::default();
+        let mut wakes = Wakes::new();
+        let taken = {
+            let mut inbox = self.inbox.lock();
+            if inbox.turn_is_over() {
+                wakes.push(cx.waker().clone());
+                None
+            } else {
+                let taken = match take(&mut inbox, &mut item, &mut wakes) {
+                    None if inbox.is_closed() => Some(Err(RecvError::Closed)),
+                    taken => taken,
+                };
+                match taken {
+                    Some(_) => inbox.done(slot),
+                    None => inbox.wait(slot, cx.waker()),
+                }
+                taken
+            }
+        };
         wakes.fire();
-        polled
+        match taken {
+            Some(Ok(())) => Poll::Ready(Ok(item)),
+            Some(Err(error)) => Poll::Ready(Err(error)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The peer whose subscription the application received last, unless it has published since.
+    pub(crate) fn newest_subscriber(&self) -> Option<PeerKey> {
+        match *self.turn.lock() {
+            Turn::Subscriber(peer) => Some(peer),
+            _ => None,
+        }
     }
 
     /// Drops what is unread: replies that nobody waits for any more.
@@ -402,12 +376,13 @@ impl Core {
 
 /// Takes the next message of any peer.
 #[inline]
-pub(crate) fn next_message(inbox: &mut Inbox, wakes: &mut Wakes) -> Option<Result<Message, RecvError>> {
-    match inbox.pop(wakes)? {
-        Popped::Message(_, message) => Some(Ok(message)),
-        // Only a ROUTER announces its peers, and it does not come this way.
-        Popped::Arrived(..) | Popped::Gone(..) => None,
-    }
+pub(crate) fn next_message(
+    inbox: &mut Inbox,
+    message: &mut Message,
+    wakes: &mut Wakes,
+) -> Option<Result<(), RecvError>> {
+    // Only a ROUTER announces its peers, and it does not come this way.
+    inbox.pop(message, wakes).map(|_| Ok(()))
 }
 
 /// Gives its place up when the future is dropped.
@@ -429,6 +404,59 @@ struct Receiver<'a> {
 }
 
 impl Drop for Receiver<'_> {
+    fn drop(&mut self) {
+        self.core.forget_receiver(&mut self.slot);
+    }
+}
+
+/// A message on its way into the outbox. Hand-written, because the message would be moved several
+/// times more in an `async fn`.
+#[must_use = "futures do nothing unless awaited"]
+pub(crate) struct Sending<'a, F> {
+    core: &'a Core,
+    message: Message,
+    offer: F,
+    slot: Slot,
+}
+
+impl<F: Offer + Unpin> Future for Sending<'_, F> {
+    type Output = Result<(), SendError>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { core, message, offer, slot } = self.get_mut();
+        core.poll_send(cx, slot, message, offer)
+    }
+}
+
+impl<F> Drop for Sending<'_, F> {
+    #[inline]
+    fn drop(&mut self) {
+        self.core.forget_sender(&mut self.slot);
+    }
+}
+
+/// Somebody waiting for a message.
+#[must_use = "futures do nothing unless awaited"]
+pub(crate) struct Receiving<'a, T, F> {
+    core: &'a Core,
+    take: F,
+    slot: Slot,
+    item: PhantomData<fn() -> T>,
+}
+
+impl<T: Default, F: Take<T> + Unpin> Future for Receiving<'_, T, F> {
+    type Output = Result<T, RecvError>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { core, take, slot, .. } = self.get_mut();
+        core.poll_recv(cx, slot, take)
+    }
+}
+
+impl<T, F> Drop for Receiving<'_, T, F> {
+    #[inline]
     fn drop(&mut self) {
         self.core.forget_receiver(&mut self.slot);
     }

@@ -1,4 +1,4 @@
-use super::builder::{builder, conflating, identified, probing, receiving, sending};
+use super::builder::{builder, conflating, greeting, identified, probing, receiving, sending};
 use super::handle::{Handle, lifecycle};
 use super::verbs::{receives, sends};
 use super::{pull, push};
@@ -32,7 +32,7 @@ pub struct Dealer {
 
 builder! {
     /// Options of a [`Dealer`].
-    DealerBuilder => Dealer, [sending, receiving, conflating, identified, probing]
+    DealerBuilder => Dealer, [sending, receiving, conflating, identified, probing, greeting]
 }
 lifecycle!(Dealer, DealerBuilder, SocketType::Dealer);
 sends!(Dealer, push::offer);

@@ -1,11 +1,10 @@
 //! The verbs of any socket type in one form, for the proxy: a ROUTER's messages have the routing id in front.
 
-use super::core::{Core, Offered, Turn};
+use super::core::{Core, Offer, Take, Turn};
 use super::router::RoutingId;
 use super::{publish, push, rep, router, xsub};
-use crate::error::RecvError;
 use crate::message::Message;
-use crate::pipe::{Inbox, Outbox, PeerKey, Popped, Wakes};
+use crate::pipe::{PeerKey, Popped, Wakes};
 use crate::proto::SocketType;
 
 /// Whether the type receives.
@@ -19,8 +18,8 @@ pub(crate) const fn sends(kind: SocketType) -> bool {
 }
 
 /// Offers a message as the type's `send` does.
-pub(crate) fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
-    move |outbox, mut message, wakes| match core.kind {
+pub(crate) fn offer(core: &Core) -> impl Offer {
+    move |outbox, message, wakes| match core.kind {
         SocketType::Pub | SocketType::XPub => publish::offer(core)(outbox, message, wakes),
         SocketType::XSub => xsub::offer(core)(outbox, message, wakes),
         SocketType::Rep => rep::offer(core)(outbox, message, wakes),
@@ -29,31 +28,32 @@ pub(crate) fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) ->
             let Some(id) = message.pop_front() else { return Ok(()) };
             let to = RoutingId::from(id);
             let offered = router::offer(core, &to)(outbox, message, wakes);
-            offered.map_err(|(refusal, mut message)| {
+            if offered.is_err() {
                 message.push_front(to);
-                (refusal, message)
-            })
+            }
+            offered
         }
         _ => push::offer(core)(outbox, message, wakes),
     }
 }
 
 /// Takes a message as the type's `recv` does, with the pipe that it came from.
-pub(crate) fn take(
-    core: &Core,
-) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<(PeerKey, Message), RecvError>> {
-    move |inbox, wakes| {
+pub(crate) fn take(core: &Core) -> impl Take<(PeerKey, Message)> {
+    move |inbox, (from, message), wakes| {
         if core.kind == SocketType::Rep {
-            let received = rep::take(core)(inbox, wakes)?;
-            let Turn::MustReply { peer, .. } = &*core.turn.lock() else { return None };
-            return Some(received.map(|message| (*peer, message)));
+            let received = rep::take(core)(inbox, message, wakes)?;
+            if let Turn::MustReply { peer, .. } = &*core.turn.lock() {
+                *from = *peer;
+            }
+            return Some(received);
         }
         loop {
-            if let Popped::Message(peer, mut message) = inbox.pop(wakes)? {
+            if let Popped::Message(peer) = inbox.pop(message, wakes)? {
                 if core.kind == SocketType::Router {
                     message.push_front(inbox.get(peer).map(|pipe| pipe.id.clone()).unwrap_or_default());
                 }
-                return Some(Ok((peer, message)));
+                *from = peer;
+                return Some(Ok(()));
             }
         }
     }

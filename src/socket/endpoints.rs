@@ -61,7 +61,7 @@ impl Core {
     }
 
     /// Connects, now or when the peer appears.
-    pub(crate) fn connect(self: &Arc<Self>, endpoint: &Endpoint) -> Result<(), ConnectError> {
+    pub(crate) fn connect(self: &Arc<Self>, endpoint: &Endpoint, name_it: &[u8]) -> Result<(), ConnectError> {
         if self.outbox.lock().is_closed() {
             return Err(ConnectError::Closed);
         }
@@ -71,13 +71,14 @@ impl Core {
         let name: Arc<str> = endpoint.to_string().into();
         match endpoint.target() {
             Target::Inproc(inproc) => {
-                let key = inproc::connect(self, inproc, &name)?;
+                let key = inproc::connect(self, inproc, &name, name_it)?;
                 self.add(endpoint, false);
                 self.belongs(&name, key);
             }
             Target::Network(address) => {
                 address.check_connect()?;
-                let key = (!self.options.immediate).then(|| self.expect_connection(&name)).transpose()?;
+                let early = !self.options.immediate || !name_it.is_empty();
+                let key = early.then(|| self.expect_connection(&name, name_it)).transpose()?;
                 let stop = self.add(endpoint, false);
                 if let Some(key) = key {
                     self.belongs(&name, key);
@@ -88,11 +89,11 @@ impl Core {
         Ok(())
     }
 
-    fn expect_connection(&self, name: &Arc<str>) -> Result<PeerKey, ConnectError> {
+    fn expect_connection(&self, name: &Arc<str>, name_it: &[u8]) -> Result<PeerKey, ConnectError> {
         let Self { options, .. } = self;
         let out = OutPipe::wire(options.send_mark(), options.conflate);
         let inp = InPipe::new(options.recv_mark(), options.conflate, Frame::new());
-        self.expect(name, out, inp).map_err(ConnectError::Refused)
+        self.expect(name, out, inp, name_it).map_err(ConnectError::Refused)
     }
 
     /// For these types a second connection to the same endpoint has no use (B0.8).

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::core::{Core, Offered};
+use super::core::{Core, Offer};
 use crate::error::{SendError, SendErrorKind};
 use crate::message::Message;
-use crate::pipe::{Outbox, Slot, Wakes};
+use crate::pipe::Slot;
 
 /// What a socket value holds: a share of the socket, and its own places in the queues of those who
 /// wait (for `Stream` and `Sink`, which keep theirs between polls).
@@ -42,10 +42,10 @@ impl Handle {
     pub(crate) fn poll_outgoing(
         &mut self,
         cx: &Context<'_>,
-        offer: impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered,
+        offer: impl Offer,
     ) -> Poll<Result<(), SendError>> {
         let Some(mut message) = self.outgoing.take() else { return Poll::Ready(Ok(())) };
-        let polled = self.core.poll_send(cx, &mut self.sending, &mut message, offer);
+        let polled = self.core.poll_send(cx, &mut self.sending, &mut message, &offer);
         if polled.is_pending() {
             self.outgoing = Some(message);
         }
@@ -53,11 +53,7 @@ impl Handle {
     }
 
     /// Sends at once, or keeps the message for the next `poll_outgoing`.
-    pub(crate) fn start_send(
-        &mut self,
-        message: Message,
-        offer: impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered,
-    ) -> Result<(), SendError> {
+    pub(crate) fn start_send(&mut self, message: Message, offer: impl Offer) -> Result<(), SendError> {
         match self.core.try_send(message, offer) {
             Err(error) if matches!(error.kind(), SendErrorKind::Full | SendErrorKind::NoPeer) => {
                 self.outgoing = Some(error.into_message());
@@ -157,7 +153,7 @@ macro_rules! lifecycle {
                 crate::EndpointError: From<E::Error>,
             {
                 let endpoint = endpoint.try_into().map_err(crate::EndpointError::from)?;
-                self.handle.core.connect(&endpoint)
+                self.handle.core.connect(&endpoint, b"")
             }
 
             /// Stops accepting peers at `endpoint`, and ends the connections that came that way

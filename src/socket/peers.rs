@@ -1,6 +1,5 @@
 //! Peers that come, subscribe and go: what the engine tells a socket.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -10,7 +9,7 @@ use crate::message::{Frame, Message};
 use crate::monitor::{DropReason, EventKind, PeerInfo, Refused};
 use crate::options::Notify;
 use crate::pipe::{Control, InPipe, OutPipe, Outbox, PeerKey, Wakes, WireBuf};
-use crate::proto::SocketType;
+use crate::proto::{Received, SocketType};
 use crate::routing::{Inserted, Removed, Route};
 
 /// What is known of a peer besides its pipes.
@@ -25,6 +24,7 @@ pub(crate) struct PeerEntry {
 }
 
 /// The pipe that an arriving peer gets.
+#[allow(clippy::large_enum_variant, reason = "made once for each connection and taken apart at once")]
 pub(crate) enum Pipe {
     /// The one made when the socket connected (B0.3).
     Made(PeerKey),
@@ -42,13 +42,33 @@ impl Core {
         )
     }
 
-    /// Makes the pipe of a peer that is yet to be met: it takes its share of messages at once (B0.3).
-    pub(crate) fn expect(&self, endpoint: &Arc<str>, out: OutPipe, inp: InPipe) -> Result<PeerKey, Refused> {
+    /// Makes the pipe of a peer that is yet to be met: it takes its share of messages at once (B0.3), and
+    /// with a routing id given to it, messages addressed to it (B4.4).
+    pub(crate) fn expect(
+        &self,
+        endpoint: &Arc<str>,
+        out: OutPipe,
+        inp: InPipe,
+        name_it: &[u8],
+    ) -> Result<PeerKey, Refused> {
         let mut wakes = Wakes::new();
-        let _subscriptions = self.subscriptions.lock();
-        let key = self.attach(endpoint, None, out, inp, &mut wakes);
+        let key = {
+            let _subscriptions = self.subscriptions.lock();
+            self.attach(endpoint, None, out, inp, &mut wakes)?
+        };
+        if !name_it.is_empty() {
+            match self.name(key, name_it, false, &mut wakes) {
+                Ok(Some(id)) => self.inbox.lock().rename(key, id),
+                Ok(None) => {}
+                Err(refused) => {
+                    self.withdraw(key, &mut wakes);
+                    wakes.fire();
+                    return Err(refused);
+                }
+            }
+        }
         wakes.fire();
-        key
+        Ok(key)
     }
 
     /// Takes a peer in; from here on it can be sent to and received from.
@@ -65,15 +85,13 @@ impl Core {
             Pipe::Made(key) => (key, false),
             Pipe::New(out, inp) => (self.attach(endpoint, Some(info), out, inp, &mut wakes)?, true),
         };
-        let named = self.name(key, info, new, &mut wakes);
+        let named = self.name(key, &info.identity, new, &mut wakes);
         match named {
             Ok(Some(id)) => self.inbox.lock().arrived(key, id, &mut wakes),
             Ok(None) => {}
             Err(refused) => {
                 if new {
-                    self.outbox.lock().detach(key, &mut wakes);
-                    self.inbox.lock().discard(key);
-                    self.peers.lock().remove(key);
+                    self.withdraw(key, &mut wakes);
                 }
                 wakes.fire();
                 return Err(refused);
@@ -85,6 +103,13 @@ impl Core {
         self.outbox.lock().greet(key, self.greeting(), subscriptions.keys().cloned(), &mut wakes);
         wakes.fire();
         Ok(key)
+    }
+
+    /// Undoes `attach` for a peer that turns out not to be wanted.
+    fn withdraw(&self, key: PeerKey, wakes: &mut Wakes) {
+        self.outbox.lock().detach(key, wakes);
+        self.inbox.lock().discard(key);
+        self.peers.lock().remove(key);
     }
 
     fn attach(
@@ -121,7 +146,7 @@ impl Core {
     fn name(
         &self,
         key: PeerKey,
-        info: &PeerInfo,
+        wanted: &[u8],
         new: bool,
         wakes: &mut Wakes,
     ) -> Result<Option<Frame>, Refused> {
@@ -130,42 +155,42 @@ impl Core {
         if !new && ids.contains(key) {
             return Ok(None);
         }
-        let mut id = ids.insert(&info.identity, key);
+        let mut id = ids.insert(wanted, key);
         if let Err(taken) = id
             && self.options.pattern.handover
         {
             ids.remove(taken.0);
-            id = ids.insert(&info.identity, key);
+            id = ids.insert(wanted, key);
             outbox.close_pipe(taken.0, Instant::now(), wakes);
         }
         id.map(Some).map_err(|_| Refused::IdentityInUse)
     }
 
-    /// The message that opens a new connection, if any (B3.3, B5.15).
+    /// The message that opens a new connection, if any (B3.3, B3.4, B5.15).
     fn greeting(&self) -> Option<Message> {
         let pattern = &self.options.pattern;
         let probe = pattern.probe_router.then(Message::new);
-        probe.or_else(|| pattern.welcome.clone().map(Message::from))
+        probe.or_else(|| pattern.hello.clone().map(Message::from))
     }
 
     /// Takes what a peer has sent, emptying `batch`; says how many more messages it may send.
-    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut VecDeque<Message>) -> usize {
-        match self.kind {
+    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut Received) -> usize {
+        let mut wakes = Wakes::new();
+        let user: Vec<Message> = match self.kind {
             SocketType::Pub | SocketType::XPub => {
-                for message in std::mem::take(batch) {
-                    if let Some(message) = self.upstream(key, message) {
-                        batch.push_back(message);
-                    }
-                }
+                batch.by_ref().filter_map(|message| self.upstream(key, message)).collect()
             }
             SocketType::Push => {
-                Tally::count(&self.tally.unexpected, batch.len());
-                batch.clear();
+                Tally::count(&self.tally.unexpected, batch.by_ref().count());
+                Vec::new()
             }
-            _ => {}
-        }
-        let mut wakes = Wakes::new();
-        let room = self.inbox.lock().deliver(key, batch, &mut wakes);
+            _ => Vec::new(),
+        };
+        let room = {
+            let mut inbox = self.inbox.lock();
+            inbox.insert(key, user, &mut wakes);
+            inbox.deliver(key, batch, &mut wakes)
+        };
         wakes.fire();
         room
     }
@@ -215,8 +240,7 @@ impl Core {
             news
         };
         if news {
-            let mut note = VecDeque::from([notification(subscribe, topic)]);
-            self.inbox.lock().deliver(key, &mut note, &mut wakes);
+            self.inbox.lock().insert(key, vec![notification(subscribe, topic)], &mut wakes);
         }
         wakes.fire();
     }
@@ -239,17 +263,17 @@ impl Core {
 
     /// A peer's subscriptions end with its connection (B5.10).
     fn unsubscribe_all(&self, key: PeerKey, wakes: &mut Wakes) {
-        let mut notes = VecDeque::new();
+        let mut notes = Vec::new();
         if let Some(fan) = self.outbox.lock().fan() {
             fan.remove(key, |topic, last| {
                 let removed = if last { Removed::Last } else { Removed::Held };
                 if self.is_last_news(removed) {
-                    notes.push_back(notification(false, topic));
+                    notes.push(notification(false, topic));
                 }
             });
         }
         if !notes.is_empty() {
-            self.inbox.lock().deliver(key, &mut notes, wakes);
+            self.inbox.lock().insert(key, notes, wakes);
         }
     }
 

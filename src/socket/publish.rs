@@ -1,9 +1,7 @@
 use super::builder::{builder, conflating, sending, set};
-use super::core::{Core, Offered};
+use super::core::{Core, Offer, Turn};
 use super::handle::{Handle, lifecycle};
 use super::verbs::sends;
-use crate::message::Message;
-use crate::pipe::{Outbox, Wakes};
 use crate::proto::SocketType;
 
 macro_rules! publishing {
@@ -27,7 +25,7 @@ macro_rules! publishing {
         ///
         /// libzmq: `ZMQ_XPUB_WELCOME_MSG`
         pub fn welcome(mut self, message: impl Into<bytes::Bytes>) -> Self {
-            self.options.pattern.welcome = Some(message.into());
+            self.options.pattern.hello = Some(message.into());
             self
         }
     };
@@ -96,8 +94,15 @@ publisher!(Pub);
 
 /// A copy to every peer whose subscriptions match: PUB and XPUB.
 #[inline]
-pub(super) fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
+pub(super) fn offer(core: &Core) -> impl Offer {
     let pattern = &core.options.pattern;
     let (invert, no_drop) = (pattern.invert_matching, pattern.no_drop);
-    move |outbox, message, wakes| outbox.publish(message, invert, no_drop, wakes)
+    move |outbox, message, wakes| {
+        let only = if core.options.pattern.last_value { core.newest_subscriber() } else { None };
+        outbox.publish(message, only, invert, no_drop, wakes)?;
+        if only.is_some() {
+            *core.turn.lock() = Turn::Idle;
+        }
+        Ok(())
+    }
 }

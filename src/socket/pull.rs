@@ -1,10 +1,8 @@
 use super::builder::{builder, conflating, receiving};
-use super::core::{Core, next_message};
+use super::core::{Core, Take, next_message};
 use super::handle::{Handle, lifecycle};
 use super::verbs::receives;
-use crate::error::RecvError;
 use crate::message::Message;
-use crate::pipe::{Inbox, Wakes};
 use crate::proto::SocketType;
 
 /// Receives from all its peers, one message of each in turn: the worker or sink of a pipeline. Talks to
@@ -37,6 +35,6 @@ receives!(Pull, Message, take);
 
 /// The next message of any peer: the whole of receiving for most types.
 #[inline]
-pub(super) fn take(_: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<Message, RecvError>> {
+pub(super) fn take(_: &Core) -> impl Take<Message> {
     next_message
 }

@@ -1,9 +1,7 @@
 use super::builder::{builder, conflating, sending};
-use super::core::{Core, Offered};
+use super::core::{Core, Offer};
 use super::handle::{Handle, lifecycle};
 use super::verbs::sends;
-use crate::message::Message;
-use crate::pipe::{Outbox, Wakes};
 use crate::proto::SocketType;
 
 /// Hands each message to one of its peers, in turn: the ventilator of a pipeline. Talks to [`Pull`](crate::Pull).
@@ -35,6 +33,6 @@ sends!(Push, offer);
 
 /// Round robin over the peers with room: the whole policy of PUSH, DEALER and PAIR.
 #[inline]
-pub(super) fn offer(_: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
+pub(super) fn offer(_: &Core) -> impl Offer {
     |outbox, message, wakes| outbox.balance(&[], message, wakes).map(drop)
 }

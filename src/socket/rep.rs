@@ -1,10 +1,10 @@
 use super::builder::{builder, receiving, sending};
-use super::core::{Core, Offered, Tally, Turn};
+use super::core::{Core, Offer, Take, Tally, Turn};
 use super::handle::{Handle, lifecycle};
 use super::verbs::{receives, sends};
 use crate::error::RecvError;
 use crate::message::{Frame, Message};
-use crate::pipe::{Inbox, Outbox, Popped, Refusal, Wakes};
+use crate::pipe::{Popped, Refusal};
 use crate::proto::SocketType;
 
 /// Receives a request from any of its peers, in turn, and sends that peer the reply. Talks to [`Req`](crate::Req)
@@ -37,17 +37,17 @@ fn open(message: &mut Message) -> Option<Vec<Frame>> {
     Some(envelope)
 }
 
-pub(super) fn take(core: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<Message, RecvError>> {
-    move |inbox, wakes| {
+pub(super) fn take(core: &Core) -> impl Take<Message> {
+    move |inbox, message, wakes| {
         let mut turn = core.turn.lock();
         if matches!(*turn, Turn::MustReply { .. }) {
             return Some(Err(RecvError::OutOfTurn));
         }
-        while let Some(popped) = inbox.pop(wakes) {
-            let Popped::Message(peer, mut message) = popped else { continue };
-            if let Some(envelope) = open(&mut message) {
+        while let Some(popped) = inbox.pop(message, wakes) {
+            let Popped::Message(peer) = popped else { continue };
+            if let Some(envelope) = open(message) {
                 *turn = Turn::MustReply { peer, envelope };
-                return Some(Ok(message));
+                return Some(Ok(()));
             }
             Tally::count(&core.tally.unexpected, 1);
         }
@@ -55,14 +55,14 @@ pub(super) fn take(core: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<
     }
 }
 
-pub(super) fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
+pub(super) fn offer(core: &Core) -> impl Offer {
     move |outbox, message, wakes| {
         let mut turn = core.turn.lock();
-        let Turn::MustReply { peer, envelope } = &*turn else { return Err((Refusal::OutOfTurn, message)) };
+        let Turn::MustReply { peer, envelope } = &*turn else { return Err(Refusal::OutOfTurn) };
         // The key is the pipe's, not the name's: whoever has the name now did not ask (B2.4).
         match outbox.send_to(*peer, envelope, message, wakes) {
-            Err((Refusal::NoPeer, _)) => outbox.counters.dropped_no_peer += 1,
-            Err((Refusal::Full, _)) => outbox.counters.dropped_full += 1,
+            Err(Refusal::NoPeer) => outbox.counters.dropped_no_peer += 1,
+            Err(Refusal::Full) => outbox.counters.dropped_full += 1,
             Err(other) => return Err(other),
             Ok(()) => {}
         }

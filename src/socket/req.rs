@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use super::builder::{builder, identified, probing, receiving, sending, set};
-use super::core::{Core, Offered, Tally, Turn};
+use super::core::{Core, Offer, Take, Tally, Turn};
 use super::handle::{Handle, lifecycle};
 use super::verbs::{receives, sends};
 use crate::error::{RecvError, RequestError};
 use crate::message::{Frame, Message};
-use crate::pipe::{Inbox, Outbox, Popped, Refusal, Wakes};
+use crate::pipe::{Popped, Refusal};
 use crate::proto::SocketType;
 
 macro_rules! requesting {
@@ -69,7 +69,7 @@ sends!(Req, offer);
 receives!(Req, Message, take);
 
 /// `[number]`, an empty frame, the body (B1.1).
-fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
+fn offer(core: &Core) -> impl Offer {
     // B1.4: what came unasked, such as a second reply, must not be taken for the reply to this request.
     if matches!(*core.turn.lock(), Turn::Idle) {
         core.drop_unread();
@@ -78,7 +78,7 @@ fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
         let pattern = &core.options.pattern;
         let mut turn = core.turn.lock();
         if matches!(*turn, Turn::AwaitReply { lost: false, .. }) && !pattern.relaxed {
-            return Err((Refusal::OutOfTurn, message));
+            return Err(Refusal::OutOfTurn);
         }
         let number = pattern.correlate.then(|| core.tally.next_request().to_be_bytes());
         let envelope =
@@ -91,15 +91,15 @@ fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
 }
 
 /// The reply, from the peer that was asked; anything else is late, or malformed, and skipped (B1.4, B1.5).
-fn take(core: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<Message, RecvError>> {
-    move |inbox, wakes| {
+fn take(core: &Core) -> impl Take<Message> {
+    move |inbox, message, wakes| {
         let mut turn = core.turn.lock();
         let Turn::AwaitReply { peer, number, lost } = *turn else { return Some(Err(RecvError::OutOfTurn)) };
-        while let Some(popped) = inbox.pop(wakes) {
-            let Popped::Message(from, mut message) = popped else { continue };
-            if from == peer && open(&mut message, number.as_ref()) {
+        while let Some(popped) = inbox.pop(message, wakes) {
+            let Popped::Message(from) = popped else { continue };
+            if from == peer && open(message, number.as_ref()) {
                 *turn = Turn::Idle;
-                return Some(Ok(message));
+                return Some(Ok(()));
             }
             Tally::count(&core.tally.unexpected, 1);
         }

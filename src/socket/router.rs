@@ -1,13 +1,15 @@
 use std::fmt;
 
-use super::builder::{builder, identified, probing, receiving, sending, set};
-use super::core::{Core, Offered};
+use super::builder::{builder, greeting, identified, probing, receiving, sending, set};
+use super::core::{Core, Offer, Take};
 use super::handle::{Handle, lifecycle};
 use super::verbs::receives;
-use crate::error::{RecvError, SendError};
+use crate::endpoint::{Endpoint, EndpointError};
+use crate::error::{ConnectError, RecvError, SendError};
 use crate::message::{Frame, Message};
-use crate::pipe::{Inbox, Outbox, PeerKey, Popped, Refusal, Wakes};
+use crate::pipe::{Inbox, PeerKey, Popped, Refusal, Wakes};
 use crate::proto::SocketType;
+use crate::proto::metadata::is_identity;
 use crate::routing::Route;
 
 macro_rules! addressing {
@@ -49,7 +51,7 @@ pub struct Router {
 
 builder! {
     /// Options of a [`Router`].
-    RouterBuilder => Router, [sending, receiving, identified, probing, addressing]
+    RouterBuilder => Router, [sending, receiving, identified, probing, greeting, addressing]
 }
 lifecycle!(Router, RouterBuilder, SocketType::Router);
 receives!(Router, (RoutingId, Message), take);
@@ -65,7 +67,7 @@ receives!(Router, (RoutingId, Message), take);
 /// let id = RoutingId::from("worker-1");
 /// assert_eq!(id.as_ref(), b"worker-1");
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct RoutingId {
     name: Frame,
     peer: Option<PeerKey>,
@@ -83,32 +85,44 @@ pub enum RouterEvent {
     Disconnected(RoutingId),
 }
 
-fn take(_: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<(RoutingId, Message), RecvError>> {
-    |inbox, wakes| {
+fn take(_: &Core) -> impl Take<(RoutingId, Message)> {
+    |inbox, (id, message), wakes| {
         loop {
-            if let RouterEvent::Message(id, message) = event(inbox, wakes)? {
-                return Some(Ok((id, message)));
+            if let Popped::Message(peer) = inbox.pop(message, wakes)? {
+                id.set(inbox, peer);
+                return Some(Ok(()));
             }
         }
     }
 }
 
-fn event(inbox: &mut Inbox, wakes: &mut Wakes) -> Option<RouterEvent> {
-    Some(match inbox.pop(wakes)? {
-        Popped::Message(peer, message) => {
-            let name = inbox.get(peer).map(|pipe| pipe.id.clone()).unwrap_or_default();
-            RouterEvent::Message(RoutingId { name, peer: Some(peer) }, message)
+fn take_event(
+    inbox: &mut Inbox,
+    event: &mut Option<RouterEvent>,
+    wakes: &mut Wakes,
+) -> Option<Result<(), RecvError>> {
+    let mut message = Message::new();
+    *event = Some(match inbox.pop(&mut message, wakes)? {
+        Popped::Message(peer) => {
+            let mut id = RoutingId::default();
+            id.set(inbox, peer);
+            RouterEvent::Message(id, message)
         }
-        Popped::Arrived(peer, name) => RouterEvent::Connected(RoutingId { name, peer: Some(peer) }),
-        Popped::Gone(peer, name) => RouterEvent::Disconnected(RoutingId { name, peer: Some(peer) }),
-    })
+        Popped::Arrived(peer, name) => RouterEvent::Connected(RoutingId { name: *name, peer: Some(peer) }),
+        Popped::Gone(peer, name) => RouterEvent::Disconnected(RoutingId { name: *name, peer: Some(peer) }),
+    });
+    Some(Ok(()))
+}
+
+impl RoutingId {
+    fn set(&mut self, inbox: &Inbox, peer: PeerKey) {
+        self.name = inbox.get(peer).map(|pipe| pipe.id.clone()).unwrap_or_default();
+        self.peer = Some(peer);
+    }
 }
 
 /// To the named peer; what cannot be routed or queued is dropped, unless `mandatory` (B4.8, B4.9).
-pub(super) fn offer<'a>(
-    core: &'a Core,
-    to: &'a RoutingId,
-) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered + 'a {
+pub(super) fn offer<'a>(core: &'a Core, to: &'a RoutingId) -> impl Offer + 'a {
     move |outbox, message, wakes| {
         let mandatory = core.options.pattern.mandatory;
         let peer = to.peer.or_else(|| match &outbox.route {
@@ -117,16 +131,16 @@ pub(super) fn offer<'a>(
         });
         let sent = match peer {
             Some(peer) => outbox.send_to(peer, &[], message, wakes),
-            None if outbox.is_closed() => Err((Refusal::Closed, message)),
-            None => Err((Refusal::NoPeer, message)),
+            None if outbox.is_closed() => Err(Refusal::Closed),
+            None => Err(Refusal::NoPeer),
         };
         match sent {
-            Err((Refusal::NoPeer, message)) if mandatory => Err((Refusal::Unroutable, message)),
-            Err((Refusal::NoPeer, _)) => {
+            Err(Refusal::NoPeer) if mandatory => Err(Refusal::Unroutable),
+            Err(Refusal::NoPeer) => {
                 outbox.counters.dropped_no_peer += 1;
                 Ok(())
             }
-            Err((Refusal::Full, _)) if !mandatory => {
+            Err(Refusal::Full) if !mandatory => {
                 outbox.counters.dropped_full += 1;
                 Ok(())
             }
@@ -136,6 +150,33 @@ pub(super) fn offer<'a>(
 }
 
 impl Router {
+    /// Connects as [`connect`](Self::connect) does, and names the peer: messages to `id` queue at once, before it
+    /// is there, and its own routing id is ignored. libzmq: `ZMQ_CONNECT_ROUTING_ID`.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), and if the id is in use or not 1 to 255 bytes that do not begin with zero.
+    ///
+    /// # Cancel safety
+    ///
+    /// It never waits, so it is never cancelled half-way.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[allow(clippy::unused_async, reason = "part of the asynchronous half of the API, as `bind` is")]
+    pub async fn connect_as<E>(&self, endpoint: E, id: impl Into<RoutingId>) -> Result<(), ConnectError>
+    where
+        E: TryInto<Endpoint>,
+        EndpointError: From<E::Error>,
+    {
+        let (endpoint, id) = (endpoint.try_into().map_err(EndpointError::from)?, id.into());
+        if id.name.is_empty() || !is_identity(&id.name) {
+            return Err(ConnectError::RoutingId);
+        }
+        self.handle.core.connect(&endpoint, &id.name)
+    }
+
     /// Sends a message to a peer. libzmq: `zmq_send` with the routing id as first frame.
     ///
     /// # Errors
@@ -174,7 +215,8 @@ impl Router {
     ///
     /// Cancelled before it is ready, nothing was taken.
     pub async fn recv_event(&self) -> Result<RouterEvent, RecvError> {
-        self.handle.core.recv(|inbox, wakes| event(inbox, wakes).map(Ok)).await
+        // `None` is never taken: `take_event` fills it in or takes nothing.
+        self.handle.core.recv(take_event).await?.ok_or(RecvError::Empty)
     }
 
     /// As [`recv_event`](Self::recv_event), if something is there.
@@ -183,7 +225,7 @@ impl Router {
     ///
     /// [`Empty`](RecvError::Empty), or if the socket is closed.
     pub fn try_recv_event(&self) -> Result<RouterEvent, RecvError> {
-        self.handle.core.try_recv(|inbox, wakes| event(inbox, wakes).map(Ok))
+        self.handle.core.try_recv(take_event)?.ok_or(RecvError::Empty)
     }
 }
 

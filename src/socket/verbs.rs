@@ -19,9 +19,12 @@ macro_rules! sends {
             /// future. To keep it, await [`send_ready`](Self::send_ready) and use
             /// [`try_send`](Self::try_send).
             #[inline]
-            pub async fn send(&self, message: impl Into<crate::Message>) -> Result<(), crate::SendError> {
+            pub fn send(
+                &self,
+                message: impl Into<crate::Message>,
+            ) -> impl Future<Output = Result<(), crate::SendError>> + Send {
                 let core = &*self.handle.core;
-                core.send(message.into(), $offer(core)).await
+                core.send(message.into(), $offer(core))
             }
 
             /// Sends a message if that is possible at once. libzmq: `ZMQ_DONTWAIT`.
@@ -124,9 +127,9 @@ macro_rules! receives {
             ///
             /// Cancelled before it is ready, no message was taken.
             #[inline]
-            pub async fn recv(&self) -> Result<$item, crate::RecvError> {
+            pub fn recv(&self) -> impl Future<Output = Result<$item, crate::RecvError>> + Send {
                 let core = &*self.handle.core;
-                core.recv($take(core)).await
+                core.recv($take(core))
             }
 
             /// Receives a message if one is there. libzmq: `ZMQ_DONTWAIT`.
@@ -169,7 +172,7 @@ macro_rules! receives {
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<Option<Self::Item>> {
                 let core = self.handle.core.clone();
-                let received = core.poll_recv(cx, &mut self.handle.receiving, $take(&core));
+                let received = core.poll_recv(cx, &mut self.handle.receiving, &mut $take(&core));
                 received.map(|result| Some(result).filter(|result| *result != Err(crate::RecvError::Closed)))
             }
         }

@@ -1,12 +1,11 @@
 use super::builder::{builder, receiving, sending, set};
-use super::core::{Core, Turn};
+use super::core::{Core, Take, Turn};
 use super::handle::{Handle, lifecycle};
 use super::publish::{self, publisher, publishing};
 use super::verbs::{receives, sends};
-use crate::error::RecvError;
 use crate::message::Message;
 use crate::options::Notify;
-use crate::pipe::{Inbox, PeerKey, Popped, Wakes};
+use crate::pipe::{PeerKey, Popped};
 use crate::proto::SocketType;
 
 macro_rules! notifying {
@@ -23,6 +22,15 @@ macro_rules! notifying {
             ///
             /// libzmq: `ZMQ_XPUB_MANUAL`
             manual(on: bool) => pattern.manual = on
+        }
+        /// As [`manual`](Self::manual), and the first message sent after receiving a subscription
+        /// goes only to that subscriber, if it matches: for last-value caches. Default: no.
+        ///
+        /// libzmq: `ZMQ_XPUB_MANUAL_LAST_VALUE`
+        pub fn manual_last_value(mut self, on: bool) -> Self {
+            self.options.pattern.manual = on;
+            self.options.pattern.last_value = on;
+            self
         }
         set! {
             /// Whether only the first frame of a multipart message can be a subscription, and not
@@ -55,15 +63,15 @@ sends!(XPub, publish::offer);
 receives!(XPub, Message, take);
 publisher!(XPub);
 
-fn take(core: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<Message, RecvError>> {
-    move |inbox, wakes| match inbox.pop(wakes)? {
-        Popped::Message(peer, message) => {
-            if core.options.pattern.manual && matches!(message.first().first(), Some(0 | 1)) {
-                *core.turn.lock() = Turn::Subscriber(peer);
-            }
-            Some(Ok(message))
+fn take(core: &Core) -> impl Take<Message> {
+    move |inbox, message, wakes| {
+        if let Popped::Message(peer) = inbox.pop(message, wakes)?
+            && core.options.pattern.manual
+            && matches!(message.first().first(), Some(0 | 1))
+        {
+            *core.turn.lock() = Turn::Subscriber(peer);
         }
-        Popped::Arrived(..) | Popped::Gone(..) => None,
+        Some(Ok(()))
     }
 }
 

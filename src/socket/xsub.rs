@@ -1,10 +1,10 @@
 use super::builder::{builder, receiving, sending, set};
-use super::core::{Core, Offered};
+use super::core::{Core, Offer};
 use super::handle::{Handle, lifecycle};
 use super::pull;
 use super::verbs::{receives, sends};
 use crate::message::{Frame, Message};
-use crate::pipe::{Outbox, Refusal, Wakes};
+use crate::pipe::Refusal;
 use crate::proto::SocketType;
 
 macro_rules! forwarding {
@@ -50,12 +50,10 @@ sends!(XSub, offer);
 receives!(XSub, Message, pull::take);
 
 /// A subscription is recorded and passed on as one; other messages go to every publisher (B6.3).
-pub(super) fn offer(_: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
+pub(super) fn offer(_: &Core) -> impl Offer {
     |outbox, message, wakes| match message.first().first() {
-        Some(0 | 1) if message.frame_count() == 1 && !outbox.is_closed() => {
-            Err((Refusal::Subscription, message))
-        }
-        _ => outbox.publish(message, false, false, wakes),
+        Some(0 | 1) if message.frame_count() == 1 && !outbox.is_closed() => Err(Refusal::Subscription),
+        _ => outbox.publish(message, None, false, false, wakes),
     }
 }
 

@@ -74,6 +74,7 @@ impl<K: Copy + Ord> Trie<K> {
         self.topics
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.topics == 0
     }
@@ -148,6 +149,7 @@ impl<K: Copy + Ord> Trie<K> {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn holds(&self, topic: &[u8], key: K) -> bool {
         let at = self.path_to(topic).and_then(|path| path.last().copied());
         let Some(node) = at.and_then(|at| self.nodes.get(at)) else {

@@ -1,0 +1,99 @@
+//! Messages as they came: whole, checked by the decoder, and still in wire form. Opening one is
+//! left to its receiver, so that the connection's task pays for a block of messages, not for each.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes};
+
+use super::frame::Header;
+use crate::message::{Frame, Message};
+
+/// A queue of whole messages in wire form. A message may reach across blocks.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
+pub(crate) struct Received {
+    blocks: VecDeque<Bytes>,
+    messages: usize,
+    bytes: usize,
+}
+
+impl Received {
+    /// Messages in it.
+    pub(crate) const fn len(&self) -> usize {
+        self.messages
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.messages == 0
+    }
+
+    /// Their size on the wire.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a block in which `messages` messages end.
+    pub(super) fn push(&mut self, block: Bytes, messages: usize) {
+        self.bytes = self.bytes.saturating_add(block.len());
+        self.messages = self.messages.saturating_add(messages);
+        self.blocks.push_back(block);
+    }
+
+    /// Moves all of `other` to the end.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.messages = self.messages.saturating_add(other.messages);
+        self.blocks.append(&mut other.blocks);
+        (other.bytes, other.messages) = (0, 0);
+    }
+
+    /// Takes the first message out and puts it into `message`; says what its size on the wire was.
+    #[inline]
+    pub(crate) fn pop(&mut self, message: &mut Message) -> Option<usize> {
+        let (more, size) = self.frame(message.start())?;
+        self.messages = self.messages.saturating_sub(1);
+        let size = if more { self.rest(message, size) } else { size };
+        self.bytes = self.bytes.saturating_sub(size);
+        Some(size)
+    }
+
+    #[inline(never)]
+    fn rest(&mut self, message: &mut Message, mut size: usize) -> usize {
+        let mut frame = Frame::new();
+        while let Some((more, bytes)) = self.frame(&mut frame) {
+            message.push_back(std::mem::take(&mut frame));
+            size = size.saturating_add(bytes);
+            if !more {
+                break;
+            }
+        }
+        size
+    }
+
+    /// Takes the next frame out: small ones by copy, so that they do not hold on to the block that
+    /// they came in, larger ones by reference.
+    #[inline]
+    fn frame(&mut self, frame: &mut Frame) -> Option<(bool, usize)> {
+        let block = self.blocks.front_mut()?;
+        let header = Header::parse(block).ok()??;
+        let from = block.get(header.header_len..)?;
+        if !frame.set_inline(from, header.len) {
+            *frame = block.slice_ref(from.get(..header.len)?).into();
+        }
+        if from.len() == header.len {
+            self.blocks.pop_front();
+        } else {
+            block.advance(header.frame_len());
+        }
+        Some((header.more, header.frame_len()))
+    }
+}
+
+impl Iterator for Received {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        let mut message = Message::new();
+        self.pop(&mut message).map(|_| message)
+    }
+}
