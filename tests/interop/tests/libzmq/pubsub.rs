@@ -34,9 +34,9 @@ async fn publish_until_heard(
     assert_eq!(heard, [first.as_bytes()]);
 }
 
-/// A topic as the one that published it spells it, and one that only begins so.
+/// Not longer: libzmq's trie takes a stack frame for each byte.
 fn topics() -> Vec<Vec<u8>> {
-    [1, 243, 244, 245, 246, 247, 253, 254, 255, 256, 257, 1000, 70_000]
+    [1, 243, 244, 245, 246, 247, 253, 254, 255, 256, 257, 1000, 5000]
         .map(|length| vec![b't'; length])
         .into()
 }
