@@ -147,8 +147,14 @@ pub(super) async fn run(
         End::Deadline => DisconnectReason::ClosedByUs,
         End::Lost(reason) => reason,
     };
-    core.events.emit(endpoint, Some(&info), EventKind::Disconnected(reason.clone()));
     (Outcome::Ended(reason), Some(key))
+}
+
+/// Tells the monitors of the end, once the peer is out of the socket: who hears of it finds it true.
+pub(super) fn report_end(core: &Core, endpoint: &Arc<str>, info: &Arc<PeerInfo>, outcome: &Outcome) {
+    if let Outcome::Ended(reason) = outcome {
+        core.events.emit(endpoint, Some(info), EventKind::Disconnected(reason.clone()));
+    }
 }
 
 /// Takes a peer out whose pipe lived only as long as its connection.

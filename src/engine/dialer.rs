@@ -120,12 +120,14 @@ impl Dialer<'_> {
         let Self { core, endpoint, .. } = self;
         let pipe = self.key.map_or_else(|| core.wire_pipe(), Pipe::Made);
         let mut unwritten = WireBuf::default();
+        let info = ready.info.clone();
         let (outcome, key) = connection::run(core, stream, endpoint, pipe, ready, &mut unwritten).await;
         match (self.key, key) {
             (Some(key), _) => core.interrupted(key, unwritten),
             (None, Some(key)) => connection::gone(core, endpoint, key, &outcome),
             (None, None) => {}
         }
+        connection::report_end(core, endpoint, &info, &outcome);
         matches!(outcome, Outcome::Ended(_))
     }
 

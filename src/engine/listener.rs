@@ -81,10 +81,12 @@ async fn accepted_connection(
     };
     let pipe = core.wire_pipe();
     let mut unwritten = WireBuf::default();
+    let info = ready.info.clone();
     let (outcome, key) = connection::run(&core, stream, &endpoint, pipe, ready, &mut unwritten).await;
     if let Some(key) = key {
         connection::gone(&core, &endpoint, key, &outcome);
     }
+    connection::report_end(&core, &endpoint, &info, &outcome);
 }
 
 /// A listener that survives running out of file descriptors (D5).

@@ -36,9 +36,7 @@ async fn publish_until_heard(
 
 /// Not longer: libzmq's trie takes a stack frame for each byte.
 fn topics() -> Vec<Vec<u8>> {
-    [1, 243, 244, 245, 246, 247, 253, 254, 255, 256, 257, 1000, 5000]
-        .map(|length| vec![b't'; length])
-        .into()
+    [1, 243, 244, 245, 246, 247, 253, 254, 255, 256, 257, 1000, 5000].map(|length| vec![b't'; length]).into()
 }
 
 #[tokio::test]
