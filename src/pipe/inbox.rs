@@ -330,10 +330,15 @@ impl Inbox {
             };
             if pipe.arrived {
                 pipe.arrived = false;
-                return Some(Popped::Arrived(key, pipe.id.clone()));
+                let id = pipe.id.clone();
+                self.receivers.wake(1, wakes);
+                return Some(Popped::Arrived(key, id));
             }
             if let Some(message) = pipe.pop(wakes) {
-                let more = !pipe.queue.is_empty() || self.active.len() > 1;
+                // A source may have more, and tells us only if it was found empty; and an end may
+                // have to be announced.
+                let more =
+                    !pipe.queue.is_empty() || pipe.source.is_some() || self.active.len() > 1 || self.announce;
                 self.received += 1;
                 self.active.advance();
                 if self.filter.as_ref().is_some_and(|filter| !filter.admits(&message)) {
