@@ -298,6 +298,14 @@ impl Core {
     pub(crate) fn depart(&self, key: PeerKey, discard: bool, reason: DropReason) {
         let mut wakes = Wakes::new();
         self.unsubscribe_all(key, &mut wakes);
+        {
+            // First, while the key is still taken: a newcomer must not get its place in the inbox.
+            let mut inbox = self.inbox.lock();
+            inbox.end(key, &mut wakes);
+            if discard {
+                inbox.discard(key);
+            }
+        }
         let lost = {
             let mut outbox = self.outbox.lock();
             let lost = outbox.detach(key, &mut wakes);
@@ -305,13 +313,6 @@ impl Core {
             lost
         };
         self.lose(key, &mut wakes);
-        {
-            let mut inbox = self.inbox.lock();
-            inbox.end(key, &mut wakes);
-            if discard {
-                inbox.discard(key);
-            }
-        }
         wakes.fire();
         self.report_lost(key, lost, reason);
         self.peers.lock().remove(key);
