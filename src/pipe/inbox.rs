@@ -1,6 +1,6 @@
 //! What a socket's peers have sent and the application has not yet received.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
 
 use slotmap::SecondaryMap;
@@ -16,7 +16,7 @@ use super::{Hwm, Level, Outbox, PeerKey, Slot, WaitQueue, Wakes};
 /// message.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    pipes: SecondaryMap<PeerKey, InPipe>,
+    pipes: Pipes,
     /// The pipes that may have something to say.
     active: Rotation,
     receivers: WaitQueue,
@@ -28,6 +28,46 @@ pub(crate) struct Inbox {
     /// Receives until the receiver lets other tasks run.
     until_yield: usize,
     pub(crate) received: u64,
+}
+
+/// The pipes of the peers present, and of past ones of which something is unread.
+///
+/// A secondary map has one place for all keys that share a slot one after the other: what a past peer
+/// left has to be out of the way of its successor.
+#[derive(Debug, Default)]
+struct Pipes {
+    present: SecondaryMap<PeerKey, InPipe>,
+    past: HashMap<PeerKey, InPipe>,
+}
+
+impl Pipes {
+    #[inline]
+    fn get_mut(&mut self, key: PeerKey) -> Option<&mut InPipe> {
+        self.present.get_mut(key).or_else(|| self.past.get_mut(&key))
+    }
+
+    fn get(&self, key: PeerKey) -> Option<&InPipe> {
+        self.present.get(key).or_else(|| self.past.get(&key))
+    }
+
+    /// The peer is gone, its pipe is not.
+    fn retire(&mut self, key: PeerKey) {
+        if let Some(pipe) = self.present.remove(key) {
+            self.past.insert(key, pipe);
+        }
+    }
+
+    fn remove(&mut self, key: PeerKey) -> Option<InPipe> {
+        self.present.remove(key).or_else(|| self.past.remove(&key))
+    }
+
+    fn len(&self) -> usize {
+        self.present.len() + self.past.len()
+    }
+
+    fn values(&self) -> impl Iterator<Item = &InPipe> {
+        self.present.values().chain(self.past.values())
+    }
 }
 
 /// Receives in a row before a task lets others run; from here on the cost of a turn is noise.
@@ -202,7 +242,7 @@ impl Inbox {
 
     /// Adds a peer. Its arrival is announced at once, or by [`Inbox::arrived`] if it is yet to come.
     pub(crate) fn attach(&mut self, key: PeerKey, pipe: InPipe) {
-        self.pipes.insert(key, pipe);
+        self.pipes.present.insert(key, pipe);
     }
 
     /// The peer of a pipe is there, under this routing id.
@@ -225,6 +265,7 @@ impl Inbox {
         let unread = pipe.queue.len();
         if unread > 0 || self.announce {
             self.activate(key, unread.max(1), wakes);
+            self.pipes.retire(key);
         } else {
             self.discard(key);
         }
@@ -403,14 +444,16 @@ impl Inbox {
     /// Ends receiving: what is unread is dropped (C5.3), whoever waits learns of it.
     pub(crate) fn close(&mut self, wakes: &mut Wakes) {
         self.closed = true;
-        for (_, mut pipe) in self.pipes.drain() {
+        for (_, mut pipe) in std::mem::take(&mut self.pipes.present) {
             wakes.extend(pipe.producer.take());
         }
+        self.pipes.past.clear();
         self.active = Rotation::default();
         self.receivers.wake_all(wakes);
     }
 
-    pub(crate) fn pipes(&self) -> impl Iterator<Item = (PeerKey, &InPipe)> {
-        self.pipes.iter()
+    /// Messages of all peers, past ones included, that wait to be received.
+    pub(crate) fn unread(&self) -> usize {
+        self.pipes.values().map(InPipe::unread).sum()
     }
 }
