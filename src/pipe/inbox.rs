@@ -450,8 +450,9 @@ impl Inbox {
         self.receivers.wake_all(wakes);
     }
 
-    pub(crate) fn pipes(&self) -> impl Iterator<Item = (PeerKey, &InPipe)> {
-        self.pipes.iter().chain(self.past.iter().map(|(key, pipe)| (*key, pipe)))
+    /// Messages of all peers, past ones included, that wait to be received.
+    pub(crate) fn unread(&self) -> usize {
+        self.pipes.values().chain(self.past.values()).map(InPipe::unread).sum()
     }
 }
 
@@ -462,8 +463,9 @@ mod tests {
     use super::*;
 
     fn next(inbox: &mut Inbox) -> Option<Message> {
-        let popped = inbox.pop(&mut Wakes::new())?;
-        let Popped::Message(_, message) = popped else { panic!("{popped:?}") };
+        let mut message = Message::new();
+        let popped = inbox.pop(&mut message, &mut Wakes::new())?;
+        assert!(matches!(popped, Popped::Message(_)), "{popped:?}");
         Some(message)
     }
 
@@ -475,7 +477,7 @@ mod tests {
         let mut join = |inbox: &mut Inbox, keys: &mut SlotMap<PeerKey, ()>, message: &str| {
             let key = keys.insert(());
             inbox.attach(key, InPipe::new(Hwm::new(0, 0), false, Frame::new()));
-            inbox.deliver(key, &mut VecDeque::from([message.into()]), &mut wakes);
+            inbox.insert(key, vec![message.into()], &mut wakes);
             key
         };
         let old = join(&mut inbox, &mut keys, "old");
