@@ -98,7 +98,7 @@ impl Core {
         // One after the other, as everywhere: `inbox`, then `outbox`.
         let inbox = self.inbox.lock();
         stats.received = inbox.received;
-        stats.unread = inbox.pipes().map(|(_, pipe)| number(pipe.unread())).sum();
+        stats.unread = number(inbox.unread());
         let outbox = self.outbox.lock();
         stats.sent = outbox.counters.sent;
         stats.queued = number(outbox.queued());

@@ -129,7 +129,9 @@ pub(super) async fn run(
     };
     if !core.belongs(endpoint, key) {
         // Unbound or disconnected meanwhile.
-        core.outbox.lock().close_pipe(key, Instant::now(), &mut Wakes::new());
+        let mut wakes = Wakes::new();
+        core.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
+        wakes.fire();
     }
     core.events.emit(endpoint, Some(&info), EventKind::HandshakeSucceeded);
     let mut session = Session::new(core, &stream, key, peer.minor, input);

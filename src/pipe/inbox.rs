@@ -1,6 +1,6 @@
 //! What a socket's peers have sent and the application has not yet received.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
 
 use slotmap::SecondaryMap;
@@ -18,6 +18,9 @@ use super::{Hwm, Level, Outbox, PeerKey, Slot, WaitQueue, Wakes};
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     pipes: SecondaryMap<PeerKey, InPipe>,
+    /// The pipes of peers that are gone, until they are read. Not in `pipes`, where a newcomer that
+    /// gets the place of the old key would overwrite them.
+    past: HashMap<PeerKey, InPipe>,
     /// The pipes that may have something to say.
     active: Rotation,
     receivers: WaitQueue,
@@ -78,8 +81,6 @@ pub(crate) struct InPipe {
     active: bool,
     /// Its peer has come and the application has not been told.
     arrived: bool,
-    /// Its peer is gone; what is queued can still be received (B0.6).
-    ended: bool,
     /// The routing id by which a ROUTER's application knows the peer.
     pub(crate) id: Frame,
     pub(crate) received: u64,
@@ -120,7 +121,6 @@ impl InPipe {
             source: None,
             active: false,
             arrived: false,
-            ended: false,
             id,
             received: 0,
         }
@@ -217,11 +217,16 @@ impl Inbox {
 
     /// Peers present, and past ones of which messages are still unread.
     pub(crate) fn len(&self) -> usize {
-        self.pipes.len()
+        self.pipes.len() + self.past.len()
     }
 
     pub(crate) fn get(&self, key: PeerKey) -> Option<&InPipe> {
-        self.pipes.get(key)
+        self.pipes.get(key).or_else(|| self.past.get(&key))
+    }
+
+    #[inline]
+    fn get_mut(&mut self, key: PeerKey) -> Option<&mut InPipe> {
+        self.pipes.get_mut(key).or_else(|| self.past.get_mut(&key))
     }
 
     /// Adds a peer. Its arrival is announced at once, or by [`Inbox::arrived`] if it is yet to come.
@@ -249,21 +254,22 @@ impl Inbox {
 
     /// The peer is gone; what it sent stays readable.
     pub(crate) fn end(&mut self, key: PeerKey, wakes: &mut Wakes) {
-        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        let Some(mut pipe) = self.pipes.remove(key) else { return };
         pipe.fetch(wakes);
         pipe.source = None;
-        pipe.ended = true;
         let unread = pipe.unread();
         if unread > 0 || self.announce {
+            self.past.insert(key, pipe);
             self.activate(key, unread.max(1), wakes);
         } else {
-            self.discard(key);
+            self.active.remove(key);
         }
     }
 
     /// Drops a peer and all of it that is unread.
     pub(crate) fn discard(&mut self, key: PeerKey) {
         self.pipes.remove(key);
+        self.past.remove(&key);
         self.active.remove(key);
     }
 
@@ -335,7 +341,7 @@ impl Inbox {
 
     /// A pipe has something to say: `count` waiting receivers look again.
     pub(crate) fn activate(&mut self, key: PeerKey, count: usize, wakes: &mut Wakes) {
-        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        let Some(pipe) = self.get_mut(key) else { return };
         if !pipe.active {
             pipe.active = true;
             self.active.add(key);
@@ -347,16 +353,21 @@ impl Inbox {
     #[inline]
     pub(crate) fn pop(&mut self, message: &mut Message, wakes: &mut Wakes) -> Option<Popped> {
         while let Some(key) = self.active.current() {
-            let Some(pipe) = self.pipes.get_mut(key) else {
+            let Some(pipe) = self.pipes.get_mut(key).or_else(|| self.past.get_mut(&key)) else {
                 self.active.drop_current();
                 continue;
             };
             if pipe.arrived {
                 pipe.arrived = false;
-                return Some(Popped::Arrived(key, Box::new(pipe.id.clone())));
+                let id = Box::new(pipe.id.clone());
+                self.receivers.wake(1, wakes);
+                return Some(Popped::Arrived(key, id));
             }
             if pipe.pop(message, wakes) {
-                let more = pipe.unread() > 0 || self.active.len() > 1;
+                // A source may have more, and tells us only if it was found empty; and an end may
+                // have to be announced.
+                let more =
+                    pipe.unread() > 0 || pipe.source.is_some() || self.active.len() > 1 || self.announce;
                 self.received += 1;
                 self.active.advance();
                 if self.filter.as_ref().is_some_and(|filter| !filter.admits(message)) {
@@ -371,11 +382,10 @@ impl Inbox {
             pipe.active = false;
             pipe.release();
             self.active.drop_current();
-            if pipe.ended {
-                let pipe = self.pipes.remove(key);
-                if let (true, Some(pipe)) = (self.announce, pipe) {
-                    return Some(Popped::Gone(key, Box::new(pipe.id)));
-                }
+            if let Some(pipe) = self.past.remove(&key)
+                && self.announce
+            {
+                return Some(Popped::Gone(key, Box::new(pipe.id)));
             }
         }
         None
@@ -393,7 +403,7 @@ impl Inbox {
 
     /// Puts a message back where it came from, as if it had not been received.
     pub(crate) fn unpop(&mut self, key: PeerKey, message: Message, wakes: &mut Wakes) {
-        if let Some(pipe) = self.pipes.get_mut(key) {
+        if let Some(pipe) = self.get_mut(key) {
             pipe.level.add(1, wire_size(&[], &message));
             pipe.queue.push_front(message);
             self.activate(key, 1, wakes);
@@ -435,11 +445,51 @@ impl Inbox {
         for (_, mut pipe) in self.pipes.drain() {
             wakes.extend(pipe.producer.take());
         }
+        self.past.clear();
         self.active = Rotation::default();
         self.receivers.wake_all(wakes);
     }
 
-    pub(crate) fn pipes(&self) -> impl Iterator<Item = (PeerKey, &InPipe)> {
-        self.pipes.iter()
+    /// Messages of all peers, past ones included, that wait to be received.
+    pub(crate) fn unread(&self) -> usize {
+        self.pipes.values().chain(self.past.values()).map(InPipe::unread).sum()
+    }
+}
+
+#[cfg(all(test, not(sinew_loom)))]
+mod tests {
+    use slotmap::SlotMap;
+
+    use super::*;
+
+    fn next(inbox: &mut Inbox) -> Option<Message> {
+        let mut message = Message::new();
+        let popped = inbox.pop(&mut message, &mut Wakes::new())?;
+        assert!(matches!(popped, Popped::Message(_)), "{popped:?}");
+        Some(message)
+    }
+
+    #[test]
+    fn b0_6_a_newcomer_in_the_place_of_one_that_left_does_not_take_its_unread_messages_along() {
+        let mut keys = SlotMap::<PeerKey, ()>::with_key();
+        let mut inbox = Inbox::default();
+        let mut wakes = Wakes::new();
+        let mut join = |inbox: &mut Inbox, keys: &mut SlotMap<PeerKey, ()>, message: &str| {
+            let key = keys.insert(());
+            inbox.attach(key, InPipe::new(Hwm::new(0, 0), false, Frame::new()));
+            inbox.insert(key, vec![message.into()], &mut wakes);
+            key
+        };
+        let old = join(&mut inbox, &mut keys, "old");
+        inbox.end(old, &mut Wakes::new());
+        keys.remove(old);
+        join(&mut inbox, &mut keys, "new");
+        assert_eq!(inbox.len(), 2);
+        assert_eq!(
+            [next(&mut inbox), next(&mut inbox), next(&mut inbox)],
+            [Some("old".into()), Some("new".into()), None]
+        );
+        assert_eq!(inbox.len(), 1);
+        wakes.fire();
     }
 }

@@ -444,7 +444,9 @@ impl Outbox {
     /// Whether the peers that a send would go to have room for one more message.
     pub(crate) fn has_room(&self) -> bool {
         match &self.route {
-            Route::Balance(ready) => !ready.is_empty(),
+            Route::Balance(ready) => {
+                ready.iter().any(|key| self.pipes.get(key).is_some_and(|pipe| pipe.has_room(0)))
+            }
             Route::Fan(_) | Route::All | Route::Named(_) | Route::Nothing => true,
         }
     }
@@ -527,12 +529,21 @@ impl Outbox {
     fn free(&mut self, key: PeerKey, freed: Level, wakes: &mut Wakes) {
         let Some(pipe) = self.pipes.get_mut(key) else { return };
         pipe.level.sub(freed.messages, freed.bytes);
-        if pipe.blocked && pipe.level.is_low(pipe.hwm) {
+        if !pipe.level.is_low(pipe.hwm) {
+            return;
+        }
+        if pipe.blocked {
             pipe.blocked = false;
             if pipe.closing.is_none() {
                 self.route.writable(key);
             }
-            self.senders.wake(pipe.hwm.messages - pipe.level.messages, wakes);
+        }
+        // Also where it was not found full: those woken for the last room have filled it without
+        // looking again, and others still wait.
+        match self.route {
+            Route::Balance(_) => self.senders.wake(pipe.hwm.messages - pipe.level.messages, wakes),
+            // Each waits for a peer of its own, or for all.
+            _ => self.senders.wake_all(wakes),
         }
     }
 

@@ -10,60 +10,77 @@ use std::task::Waker;
 /// The tasks waiting, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct WaitQueue {
-    queue: VecDeque<(u64, Waker)>,
+    queue: VecDeque<Waiter>,
     next: u64,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    id: u64,
+    waker: Waker,
+    bystander: bool,
 }
 
 /// One waiter's place in a [`WaitQueue`]; its owner calls [`WaitQueue::forget`] when it goes away.
 #[derive(Debug, Default)]
-pub(crate) struct Slot(Option<u64>);
+pub(crate) struct Slot {
+    place: Option<u64>,
+    bystander: bool,
+}
 
 impl Slot {
+    /// A place of one who may not use what it is woken for: it waits for something else, or, as a
+    /// `Stream` or `Sink`, is perhaps not polled any more. Its wake-ups are not counted.
+    pub(crate) const fn bystander() -> Self {
+        Self { place: None, bystander: true }
+    }
+
     /// Whether it holds a place that has to be given up.
     pub(crate) const fn is_taken(&self) -> bool {
-        self.0.is_some()
+        self.place.is_some()
     }
 }
 
 impl WaitQueue {
     /// Queues the waiter up, or refreshes its waker where it is queued already.
     pub(crate) fn wait(&mut self, slot: &mut Slot, waker: &Waker) {
-        if let Some(id) = slot.0
-            && let Some((_, queued)) = self.queue.iter_mut().find(|(queued, _)| *queued == id)
+        if let Some(id) = slot.place
+            && let Some(queued) = self.queue.iter_mut().find(|queued| queued.id == id)
         {
-            queued.clone_from(waker);
+            queued.waker.clone_from(waker);
             return;
         }
         self.next = self.next.wrapping_add(1);
-        slot.0 = Some(self.next);
-        self.queue.push_back((self.next, waker.clone()));
+        slot.place = Some(self.next);
+        self.queue.push_back(Waiter { id: self.next, waker: waker.clone(), bystander: slot.bystander });
     }
 
-    /// Takes out up to `count` wakers.
-    pub(crate) fn wake(&mut self, count: usize, wakes: &mut Wakes) {
-        for _ in 0..count.min(self.queue.len()) {
-            if let Some((_, waker)) = self.queue.pop_front() {
-                wakes.push(waker);
-            }
+    /// Takes out up to `count` wakers, and those of the bystanders before them.
+    pub(crate) fn wake(&mut self, mut count: usize, wakes: &mut Wakes) {
+        while count > 0
+            && let Some(waiter) = self.queue.pop_front()
+        {
+            count -= usize::from(!waiter.bystander);
+            wakes.push(waiter.waker);
         }
     }
 
     /// Takes out all wakers.
     pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
-        self.wake(self.queue.len(), wakes);
+        self.wake(usize::MAX, wakes);
     }
 
     /// Gives the place up because the waiter found what it waited for.
     pub(crate) fn done(&mut self, slot: &mut Slot) {
-        if let Some(id) = slot.0.take() {
-            self.queue.retain(|(queued, _)| *queued != id);
+        if let Some(id) = slot.place.take() {
+            self.queue.retain(|queued| queued.id != id);
         }
     }
 
     /// Gives the place up because the waiter goes away; a wake-up it had got goes to the next.
     pub(crate) fn forget(&mut self, slot: &mut Slot, wakes: &mut Wakes) {
-        if let Some(id) = slot.0.take() {
-            match self.queue.iter().position(|(queued, _)| *queued == id) {
+        if let Some(id) = slot.place.take() {
+            match self.queue.iter().position(|queued| queued.id == id) {
                 Some(at) => drop(self.queue.remove(at)),
                 None => self.wake(1, wakes),
             }

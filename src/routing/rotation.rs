@@ -42,9 +42,9 @@ impl Rotation {
         self.ring.retain(|&other| other != key);
     }
 
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ring.is_empty()
+    /// All that can take a turn, the next one first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PeerKey> {
+        self.ring.iter().copied()
     }
 
     pub(crate) fn len(&self) -> usize {

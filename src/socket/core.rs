@@ -246,7 +246,7 @@ impl Core {
 
     /// As [`poll_outbox`](Self::poll_outbox), as a future. Cancel-safe: nothing happens on the way.
     pub(crate) async fn outbox_ready(&self, ready: impl Fn(&Outbox) -> bool) -> Result<(), SocketClosed> {
-        let mut waiter = Sender { core: self, slot: Slot::default() };
+        let mut waiter = Sender { core: self, slot: Slot::bystander() };
         std::future::poll_fn(|cx| self.poll_outbox(cx, &mut waiter.slot, &ready)).await
     }
 

@@ -33,7 +33,7 @@ impl Drop for Life {
 impl Handle {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         let life = Arc::new(Life(core.clone()));
-        Self { core, receiving: Slot::default(), sending: Slot::default(), outgoing: None, life }
+        Self { core, receiving: Slot::bystander(), sending: Slot::bystander(), outgoing: None, life }
     }
 }
 
@@ -68,8 +68,8 @@ impl Clone for Handle {
     fn clone(&self) -> Self {
         Self {
             core: self.core.clone(),
-            receiving: Slot::default(),
-            sending: Slot::default(),
+            receiving: Slot::bystander(),
+            sending: Slot::bystander(),
             outgoing: None,
             life: self.life.clone(),
         }

@@ -291,13 +291,24 @@ impl Core {
             self.lose(key, &mut wakes);
         }
         wakes.fire();
-        self.report_lost(key, lost, DropReason::Disconnect);
+        let entry = self.peers.lock().get(key).cloned();
+        self.report_lost(entry, lost, DropReason::Disconnect);
     }
 
     /// A peer is gone, and its pipe with it. What it sent stays readable unless `discard`.
     pub(crate) fn depart(&self, key: PeerKey, discard: bool, reason: DropReason) {
         let mut wakes = Wakes::new();
         self.unsubscribe_all(key, &mut wakes);
+        {
+            // First, while the key is still taken: a newcomer must not get its place in the inbox.
+            let mut inbox = self.inbox.lock();
+            inbox.end(key, &mut wakes);
+            if discard {
+                inbox.discard(key);
+            }
+        }
+        let entry = self.peers.lock().remove(key);
+        // Last: from here on a newcomer may have the slot of this key.
         let lost = {
             let mut outbox = self.outbox.lock();
             let lost = outbox.detach(key, &mut wakes);
@@ -305,16 +316,8 @@ impl Core {
             lost
         };
         self.lose(key, &mut wakes);
-        {
-            let mut inbox = self.inbox.lock();
-            inbox.end(key, &mut wakes);
-            if discard {
-                inbox.discard(key);
-            }
-        }
         wakes.fire();
-        self.report_lost(key, lost, reason);
-        self.peers.lock().remove(key);
+        self.report_lost(entry, lost, reason);
     }
 
     /// Whatever was asked of this peer, no reply will come.
@@ -333,8 +336,7 @@ impl Core {
         }
     }
 
-    fn report_lost(&self, key: PeerKey, lost: usize, reason: DropReason) {
-        let entry = self.peers.lock().get(key).cloned();
+    fn report_lost(&self, entry: Option<PeerEntry>, lost: usize, reason: DropReason) {
         if let (Some(entry), true) = (entry, lost > 0) {
             let count = u64::try_from(lost).unwrap_or(u64::MAX);
             self.events.emit(&entry.endpoint, entry.info.as_ref(), EventKind::Dropped { reason, count });

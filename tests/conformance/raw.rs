@@ -1,9 +1,7 @@
 //! The raw peer against another one: the tests' own tool does what it says.
 
-mod support;
-
-use support::ipc_path;
-use support::raw_peer::{COMMAND, Frame, LONG, MORE, RawListener, RawPeer};
+use crate::support::ipc_path;
+use crate::support::raw_peer::{COMMAND, Frame, LONG, MORE, RawListener, RawPeer};
 
 async fn pair() -> (RawPeer, RawPeer) {
     let listener = RawListener::bind().await;

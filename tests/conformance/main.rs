@@ -1,0 +1,29 @@
+//! The conformance kit: what the wire and each socket must do, clause by clause.
+//!
+//! A test is named after the clause that it pins: `a3_5` is A3.5 of ZMTP and libzmq's behaviour, `d25` a row of the
+//! limits. No test sleeps, waits longer than ten seconds for anything, or needs another to have run.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says why and stops")]
+
+mod kit;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod auto_traits;
+mod commands;
+mod framing;
+mod greeting;
+mod heartbeat;
+mod limits;
+mod monitor;
+mod pair;
+mod pipeline;
+mod proxy;
+mod pubsub;
+mod queues;
+mod raw;
+mod ready;
+mod reconnect;
+mod reqrep;
+mod router;
+mod transports;
+mod xpub;

@@ -1,0 +1,391 @@
+//! B5 and B6: who gets what is published.
+
+use sinew::{Pub, RecvError, SendErrorKind, Sub, XPub, XSub};
+
+use crate::kit::{MEDIA, Medium, Socket, Soon, bind, counted, join, raw, raw_as, raw_server};
+
+#[tokio::test]
+async fn b5_1_one_copy_however_many_topics_match() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let publisher = Pub::make(&context);
+        let sub = Sub::builder().context(&context);
+        let sub = sub.subscribe("").subscribe("a").subscribe("ab").build().unwrap();
+        join(medium, &publisher, &sub).await;
+        counted(&publisher, |_| publisher.topic_count() == 3).await;
+        for message in ["abc", "x", "a"] {
+            publisher.send(message).soon().await.unwrap();
+            assert_eq!(sub.recv().soon().await.unwrap(), message);
+        }
+        assert_eq!(sub.try_recv(), Err(RecvError::Empty));
+    }
+}
+
+#[tokio::test]
+async fn b5_1_each_subscriber_gets_what_it_asked_for() {
+    let publisher = Pub::new();
+    let mut peers = Vec::new();
+    for topic in ["a", "b", "ab", ""] {
+        let mut peer = raw(&publisher).await;
+        peer.send_command("SUBSCRIBE", topic.as_bytes()).await;
+        peers.push(peer);
+    }
+    publisher.wait_for_subscribers(4).soon().await.unwrap();
+    for message in ["a", "b", "abc", "c", "end a", "a end", "b end", "ab end"] {
+        publisher.send(message).soon().await.unwrap();
+    }
+    let expected: [&[&str]; 4] = [
+        &["a", "abc", "a end", "ab end"],
+        &["b", "b end"],
+        &["abc", "ab end"],
+        &["a", "b", "abc", "c", "end a", "a end", "b end", "ab end"],
+    ];
+    for (peer, expected) in peers.iter_mut().zip(expected) {
+        for message in expected {
+            assert_eq!(peer.recv_msg().await, [message.as_bytes()]);
+        }
+        peer.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn b5_2_d31_a_full_subscriber_misses_whole_messages_and_nobody_else_does() {
+    let publisher = Pub::builder().send_hwm(10).send_buffer(4096).build().unwrap();
+    let mut slow = raw(&publisher).await;
+    let mut fast = raw(&publisher).await;
+    for peer in [&mut slow, &mut fast] {
+        peer.send_command("SUBSCRIBE", b"").await;
+    }
+    publisher.wait_for_subscribers(2).soon().await.unwrap();
+    let body = vec![7; 100_000];
+    for i in 0..200_u8 {
+        publisher.send([&[i][..], &body, b"end"]).soon().await.unwrap();
+        assert_eq!(fast.recv_msg().await, [&[i][..], &body, b"end"]);
+    }
+    let dropped = publisher.stats().dropped.high_water_mark;
+    assert!(dropped > 0);
+    let mut last = None;
+    for _ in 0..200 - dropped {
+        let message = slow.recv_msg().await;
+        assert_eq!(message[1..], [&body[..], b"end"]);
+        assert!(last < Some(message[0][0]));
+        last = Some(message[0][0]);
+    }
+    slow.settle().await;
+}
+
+#[tokio::test]
+async fn b5_3_without_a_subscriber_sending_succeeds_and_is_counted() {
+    let publisher = Pub::new();
+    publisher.send("nobody").soon().await.unwrap();
+    let _peer = raw(&publisher).await;
+    publisher.try_send("nobody").unwrap();
+    assert_eq!(publisher.stats().dropped.no_route, 2);
+}
+
+#[tokio::test]
+async fn b5_4_subscriptions_are_heeded_without_the_publisher_calling_anything() {
+    let publisher = Pub::new();
+    let mut peer = raw(&publisher).await;
+    peer.send_command("SUBSCRIBE", b"").await;
+    // The PONG says that the subscription has been processed.
+    peer.settle().await;
+    assert_eq!(publisher.topic_count(), 1);
+}
+
+#[tokio::test]
+async fn b5_10_a_subscriber_that_leaves_takes_its_subscriptions_along() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let publisher = Pub::make(&context);
+        let sub = Sub::builder().context(&context).subscribe("a").subscribe("b").build().unwrap();
+        let endpoint = join(medium, &publisher, &sub).await;
+        counted(&publisher, |_| publisher.topic_count() == 2).await;
+        sub.disconnect(&endpoint[..]).unwrap();
+        counted(&publisher, |_| publisher.topic_count() == 0).await;
+        sub.connect(&endpoint[..]).await.unwrap();
+        counted(&publisher, |_| publisher.topic_count() == 2).await;
+        drop(sub);
+        counted(&publisher, |stats| publisher.topic_count() == 0 && stats.peers.is_empty()).await;
+    }
+}
+
+/// Ports the idea of libzmq's `test_xpub_nodrop` and of the blocking half of `test_hwm_pubsub`.
+#[tokio::test]
+async fn b5_12_no_drop_waits_for_the_slowest_and_loses_nothing() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let publisher = Pub::builder().context(&context).no_drop(true).send_hwm(3).build().unwrap();
+        let subs: Vec<_> = (0..3)
+            .map(|_| Sub::builder().context(&context).recv_hwm(3).subscribe("").build().unwrap())
+            .collect();
+        let endpoint = publisher.binds(&medium.any()).await.unwrap().to_string();
+        for sub in &subs {
+            sub.connects(&endpoint).await.unwrap();
+        }
+        publisher.wait_for_subscribers(3).soon().await.unwrap();
+        let body = vec![0; 20_000];
+        let mut sent = 0;
+        while publisher.try_send([&[sent][..], &body]).is_ok() {
+            sent += 1;
+            tokio::task::yield_now().await;
+            assert!(sent < 255, "it is never full");
+            if medium == Medium::Inproc {
+                assert!(sent <= 6);
+            } else if sent == 200 {
+                break;
+            }
+        }
+        let sender = publisher.clone();
+        let last = body.clone();
+        let sending = tokio::spawn(async move { sender.send([&b"last"[..], &last]).await });
+        for sub in &subs {
+            for i in 0..sent {
+                assert_eq!(sub.recv().soon().await.unwrap()[0], &[i], "{medium:?}");
+            }
+        }
+        sending.soon().await.unwrap().unwrap();
+        for sub in &subs {
+            assert_eq!(sub.recv().soon().await.unwrap()[0], "last");
+        }
+        assert_eq!(publisher.stats().dropped, sinew::Dropped::default());
+    }
+}
+
+#[tokio::test]
+async fn b5_12_no_drop_gives_nobody_what_one_has_no_room_for() {
+    let context = sinew::Context::new();
+    let publisher = Pub::builder().context(&context).no_drop(true).send_hwm(1).build().unwrap();
+    let name = crate::kit::inproc();
+    publisher.bind(&name[..]).await.unwrap();
+    let slow = Sub::builder().context(&context).recv_hwm(1).subscribe("").build().unwrap();
+    let fast = Sub::builder().context(&context).recv_hwm(100).subscribe("").build().unwrap();
+    slow.connect(&name[..]).await.unwrap();
+    fast.connect(&name[..]).await.unwrap();
+    publisher.try_send("1").unwrap();
+    publisher.try_send("2").unwrap();
+    assert_eq!(publisher.try_send("3").unwrap_err().kind(), SendErrorKind::Full);
+    assert_eq!(fast.try_recv().unwrap(), "1");
+    assert_eq!(fast.try_recv().unwrap(), "2");
+    assert_eq!(fast.try_recv(), Err(RecvError::Empty));
+    assert_eq!(slow.try_recv().unwrap(), "1");
+    publisher.try_send("3").unwrap();
+}
+
+#[tokio::test]
+async fn b5_15_the_welcome_message_is_first_and_unfiltered_by_the_publisher() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let publisher = XPub::builder().context(&context).welcome("W").build().unwrap();
+        let endpoint = publisher.binds(&medium.any()).await.unwrap().to_string();
+        let sub = Sub::builder().context(&context).subscribe("W").build().unwrap();
+        sub.connects(&endpoint).await.unwrap();
+        assert_eq!(sub.recv().soon().await.unwrap(), "W", "{medium:?}");
+        let deaf = Sub::builder().context(&context).subscribe("x").build().unwrap();
+        deaf.connects(&endpoint).await.unwrap();
+        publisher.wait_for_subscribers(2).soon().await.unwrap();
+        publisher.send("x").soon().await.unwrap();
+        assert_eq!(deaf.recv().soon().await.unwrap(), "x");
+    }
+}
+
+/// Ports the idea of libzmq's `test_pub_invert_matching`.
+#[tokio::test]
+async fn b5_17_inverted_matching_sends_what_does_not_match() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let publisher = Pub::builder().context(&context).invert_matching(true).build().unwrap();
+        let sub = Sub::builder().context(&context).invert_matching(true).subscribe("PREFIX").build().unwrap();
+        let plain = Sub::builder().context(&context).subscribe("PREFIX").build().unwrap();
+        let endpoint = join(medium, &publisher, &sub).await;
+        plain.connects(&endpoint).await.unwrap();
+        publisher.wait_for_subscribers(2).soon().await.unwrap();
+        publisher.send("PREFIXED").soon().await.unwrap();
+        publisher.send("other").soon().await.unwrap();
+        assert_eq!(sub.recv().soon().await.unwrap(), "other");
+        // Sent there, and let through by nobody.
+        assert_eq!(plain.try_recv(), Err(RecvError::Empty));
+    }
+}
+
+#[tokio::test]
+async fn b5_18_topics_are_counted_once_over_all_peers_and_nested_ones_apart() {
+    let (publisher, sub, other) = (Pub::new(), Sub::new(), Sub::new());
+    let endpoint = join(Medium::Tcp, &publisher, &sub).await;
+    other.connect(&endpoint[..]).await.unwrap();
+    for topic in ["A", "AB", "ABC", "A"] {
+        sub.subscribe(topic);
+        other.subscribe(topic);
+    }
+    assert_eq!(sub.topic_count(), 3);
+    publisher.wait_for_subscribers(2).soon().await.unwrap();
+    counted(&publisher, |_| publisher.topic_count() == 3).await;
+    drop(other);
+    publisher.wait_for_peers(1).soon().await.unwrap();
+    counted(&publisher, |stats| stats.peers.len() == 1).await;
+    assert_eq!(publisher.topic_count(), 3);
+    sub.unsubscribe("AB");
+    counted(&publisher, |_| publisher.topic_count() == 2).await;
+}
+
+#[tokio::test]
+async fn b6_1_without_a_subscription_nothing_is_received() {
+    let (publisher, sub) = (Pub::new(), Sub::new());
+    join(Medium::Tcp, &publisher, &sub).await;
+    publisher.send("before").soon().await.unwrap();
+    sub.subscribe("");
+    publisher.wait_for_subscribers(1).soon().await.unwrap();
+    publisher.send("after").soon().await.unwrap();
+    assert_eq!(sub.recv().soon().await.unwrap(), "after");
+}
+
+#[tokio::test]
+async fn b6_2_a_sub_filters_what_a_publisher_did_not_and_an_xsub_does_not() {
+    let (sub, xsub) = (Sub::builder().subscribe("A").build().unwrap(), XSub::new());
+    let mut to_sub = raw(&sub).await;
+    let mut to_xsub = raw(&xsub).await;
+    for peer in [&mut to_sub, &mut to_xsub] {
+        peer.send_msg(&[b"B", b"A"]).await;
+        peer.send_msg(&[b""]).await;
+        peer.send_msg(&[b"A", b"B"]).await;
+    }
+    assert_eq!(sub.recv().soon().await.unwrap(), ["A", "B"]);
+    assert_eq!(xsub.recv().soon().await.unwrap(), ["B", "A"]);
+    assert_eq!(xsub.recv().soon().await.unwrap(), "");
+    sub.unsubscribe("A");
+    to_sub.send_msg(&[b"A"]).await;
+    sub.subscribe("C");
+    to_sub.send_msg(&[b"C"]).await;
+    // The first subscription, its end, and the other are sent in that order.
+    for name in ["SUBSCRIBE", "CANCEL", "SUBSCRIBE"] {
+        assert_eq!(to_sub.recv_command().await.0, name);
+    }
+    to_sub.send_msg(&[b"C2"]).await;
+    assert_eq!(sub.recv().soon().await.unwrap(), "C");
+    assert_eq!(sub.recv().soon().await.unwrap(), "C2");
+}
+
+#[tokio::test]
+async fn b6_3_an_xsub_sends_subscriptions_and_user_messages_and_never_waits() {
+    let xsub = XSub::builder().send_hwm(1).build().unwrap();
+    xsub.send("lost").soon().await.unwrap();
+    let mut peers = [raw(&xsub).await, raw(&xsub).await];
+    xsub.send("\x01A").soon().await.unwrap();
+    xsub.send(["user", "message"]).soon().await.unwrap();
+    xsub.try_send("\0A").unwrap();
+    for peer in &mut peers {
+        let (mut names, mut message) = (Vec::new(), Vec::new());
+        while names.len() < 2 || message.len() < 2 {
+            let frame = peer.recv_frame().await;
+            if frame.flags & 4 == 0 { message.push(frame.body) } else { names.push(frame.body) }
+        }
+        assert_eq!(names, [&b"\x09SUBSCRIBEA"[..], b"\x06CANCELA"]);
+        assert_eq!(message, [&b"user"[..], b"message"]);
+    }
+    for _ in 0..1000 {
+        xsub.try_send("more than fits").unwrap();
+    }
+}
+
+/// Ports the idea of libzmq's `test_xsub_verbose`.
+#[tokio::test]
+async fn b6_4_an_unknown_unsubscription_is_forwarded_only_if_verbose() {
+    let (quiet, verbose) = (XSub::new(), XSub::builder().verbose_unsubscribe(true).build().unwrap());
+    for (xsub, expected) in [(quiet, &["B"][..]), (verbose, &["A", "A", "B"])] {
+        let mut peer = raw(&xsub).await;
+        xsub.send("\0A").soon().await.unwrap();
+        xsub.send("\x01B").soon().await.unwrap();
+        xsub.send("\x01B").soon().await.unwrap();
+        xsub.unsubscribe("A");
+        xsub.unsubscribe("B");
+        xsub.unsubscribe("B");
+        let mut cancelled = Vec::new();
+        while cancelled.last().is_none_or(|last| last != b"B") {
+            let (name, topic) = peer.recv_command().await;
+            if name == "CANCEL" {
+                cancelled.push(topic);
+            }
+        }
+        assert_eq!(cancelled, expected.iter().map(|topic| topic.as_bytes()).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn b6_5_a_full_sub_stops_reading_and_loses_nothing() {
+    let sub = Sub::builder().recv_hwm(5).subscribe("").build().unwrap();
+    let (_listener, mut peer) = raw_server(&sub).await;
+    for i in 0..200_u8 {
+        peer.send_msg(&[&[i]]).await;
+    }
+    counted(&sub, |stats| stats.unread == 5).await;
+    for i in 0..200_u8 {
+        assert_eq!(sub.recv().soon().await.unwrap(), &[i]);
+    }
+}
+
+#[tokio::test]
+async fn b6_7_subscriptions_outlive_the_publisher() {
+    let endpoint = crate::kit::unused_tcp();
+    let sub = Sub::builder().subscribe("a").build().unwrap();
+    sub.connect(&endpoint[..]).await.unwrap();
+    for _ in 0..3 {
+        let publisher = Pub::new();
+        publisher.bind(&endpoint[..]).await.unwrap();
+        publisher.wait_for_subscribers(1).soon().await.unwrap();
+        publisher.send("ab").soon().await.unwrap();
+        assert_eq!(sub.recv().soon().await.unwrap(), "ab");
+        publisher.close().soon().await;
+    }
+}
+
+#[tokio::test]
+async fn d3_2_a_pub_that_connects_first_drops_and_a_sub_that_connects_first_gets_all() {
+    let context = sinew::Context::new();
+    let name = crate::kit::inproc();
+    let (publisher, sub) =
+        (Pub::make(&context), Sub::builder().context(&context).subscribe("").build().unwrap());
+    publisher.connect(&name[..]).await.unwrap();
+    publisher.send("dropped").soon().await.unwrap();
+    sub.bind(&name[..]).await.unwrap();
+    publisher.wait_for_subscribers(1).soon().await.unwrap();
+    publisher.send("received").soon().await.unwrap();
+    assert_eq!(sub.recv().soon().await.unwrap(), "received");
+}
+
+#[tokio::test]
+async fn a_publisher_may_connect_and_a_subscriber_bind() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let sub = Sub::builder().context(&context).subscribe("").build().unwrap();
+        let endpoint = sub.binds(&medium.any()).await.unwrap().to_string();
+        let publishers = [Pub::make(&context), Pub::make(&context)];
+        for publisher in &publishers {
+            publisher.connects(&endpoint).await.unwrap();
+            publisher.wait_for_subscribers(1).soon().await.unwrap();
+            publisher.send("x").soon().await.unwrap();
+            assert_eq!(sub.recv().soon().await.unwrap(), "x");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fan_out_reaches_many_subscribers_in_order() {
+    let publisher = Pub::builder().send_hwm(0).build().unwrap();
+    let endpoint = bind(&publisher).await;
+    let mut subs = Vec::new();
+    for _ in 0..20 {
+        let sub = Sub::builder().subscribe("").build().unwrap();
+        sub.connect(&endpoint[..]).await.unwrap();
+        subs.push(sub);
+    }
+    publisher.wait_for_subscribers(20).soon().await.unwrap();
+    for i in 0..500_u32 {
+        publisher.send(&i.to_be_bytes()).soon().await.unwrap();
+    }
+    for sub in &subs {
+        for i in 0..500_u32 {
+            assert_eq!(sub.recv().soon().await.unwrap(), &i.to_be_bytes());
+        }
+    }
+    let _ = raw_as(&publisher, "XSUB", 0).await;
+}
