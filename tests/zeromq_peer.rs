@@ -12,6 +12,8 @@
 //! - a message for nobody is an error and comes back, so its side sends again until the peer is there;
 //! - its XPUB keeps subscriptions in a list, and tells its application of them, but drops what else comes upstream.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 mod support;
 
 use std::time::Duration;

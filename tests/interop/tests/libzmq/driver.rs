@@ -335,10 +335,6 @@ impl Ours {
         each!(self, socket => within(what, socket.wait_for_peers(1)).await.expect("open"));
     }
 
-    pub(crate) fn monitor(&self) -> Monitor {
-        each!(self, socket => socket.monitor())
-    }
-
     /// Closes; says how many messages were not delivered.
     pub(crate) async fn close(self) -> usize {
         each!(self, socket => within("our close", socket.close()).await.undelivered)
@@ -413,11 +409,7 @@ pub(crate) fn is_lost(event: &EventKind) -> bool {
     matches!(event, EventKind::Disconnected(_))
 }
 
-/// A numbered message.
-pub(crate) fn numbered(number: u32) -> Frames {
-    vec![format!("{number:08}").into_bytes()]
-}
-
+/// The number that a message consists of.
 pub(crate) fn number(frames: &Frames) -> u32 {
     assert_eq!(frames.len(), 1, "{frames:?}");
     std::str::from_utf8(&frames[0]).expect("digits").parse().expect("digits")

@@ -131,34 +131,34 @@ async fn libzmq_heartbeats_keep_a_quiet_connection() {
     let mut monitor = ours.monitor();
     let theirs = Lib::with(zmq::PUSH, |socket| {
         socket.set_heartbeat_ivl(20)?;
-        socket.set_heartbeat_timeout(150)?;
-        socket.set_heartbeat_ttl(300)
+        socket.set_heartbeat_timeout(1000)?;
+        socket.set_heartbeat_ttl(1000)
     });
     theirs.connect(&endpoint).await;
     theirs.send(vec![b"before".to_vec()]).await;
     assert_eq!(within("our recv", ours.recv()).await.unwrap(), "before");
-    let quiet = tokio::time::timeout(Duration::from_millis(900), until(&mut monitor, "a loss", is_lost));
+    let quiet = tokio::time::timeout(Duration::from_millis(1600), until(&mut monitor, "a loss", is_lost));
     assert!(quiet.await.is_err(), "disconnected");
     // PINGs fall between the frames, too.
     let large: Vec<_> = (0..50).map(|i| vec![b'a' + i; 200_000]).collect();
     theirs.send(large.clone()).await;
-    assert_eq!(frames(&within("our recv", ours.recv()).await.unwrap()), large);
+    assert!(frames(&within("our recv", ours.recv()).await.unwrap()) == large, "all its parts");
     theirs.close().await;
 }
 
 /// A9.6, A9.7: libzmq answers ours, and its PONGs count.
 #[tokio::test]
 async fn our_heartbeats_keep_a_quiet_connection() {
-    let (every, patience) = (Duration::from_millis(20), Duration::from_millis(150));
+    let (every, patience) = (Duration::from_millis(20), Duration::from_secs(1));
     let builder = Router::builder().heartbeat(Some(every), patience);
-    let ours = builder.heartbeat_ttl(Duration::from_millis(300)).build().unwrap();
+    let ours = builder.heartbeat_ttl(patience).build().unwrap();
     let endpoint = ours.bind("tcp://127.0.0.1:0").await.unwrap().to_string();
     let mut monitor = ours.monitor();
     let mut theirs = Lib::with(zmq::DEALER, |socket| socket.set_identity(b"theirs"));
     theirs.connect(&endpoint).await;
     theirs.send(vec![b"before".to_vec()]).await;
     within("our recv", ours.recv()).await.unwrap();
-    let quiet = tokio::time::timeout(Duration::from_millis(900), until(&mut monitor, "a loss", is_lost));
+    let quiet = tokio::time::timeout(Duration::from_millis(1600), until(&mut monitor, "a loss", is_lost));
     assert!(quiet.await.is_err(), "disconnected");
     ours.send("theirs", "after").await.unwrap();
     assert_eq!(theirs.recv().await, [b"after"]);
@@ -174,7 +174,11 @@ async fn heartbeats_of_both_sides_and_traffic() {
     let every = Duration::from_millis(5);
     let ours = Push::builder().heartbeat(Some(every), DEADLINE).build().unwrap();
     let endpoint = ours.bind("ipc://*").await.unwrap().to_string();
-    let theirs = Lib::with(zmq::PULL, |socket| socket.set_heartbeat_ivl(5));
+    let theirs = Lib::with(zmq::PULL, |socket| {
+        socket.set_heartbeat_ivl(5)?;
+        // Unset, it is the interval, which a busy machine exceeds.
+        socket.set_heartbeat_timeout(20_000)
+    });
     theirs.connect(&endpoint).await;
     let sending = async {
         for number in 0..300 {
@@ -187,7 +191,8 @@ async fn heartbeats_of_both_sides_and_traffic() {
     };
     let receiving = async {
         for number in 0..300 {
-            assert_eq!(theirs.recv().await, [body(number), vec![b'x'; 100_000], vec![]]);
+            let wanted = [body(number), vec![b'x'; 100_000], vec![]];
+            assert!(theirs.recv().await == wanted, "message {number}");
         }
     };
     tokio::join!(sending, receiving);

@@ -112,13 +112,13 @@ impl Ends {
         while self.ours.recv().await != done {}
     }
 
-    async fn from_us(&self, payload: &[Vec<u8>]) {
+    async fn we_say(&self, payload: &[Vec<u8>]) {
         let (ours, theirs) = self.kinds;
         self.ours.send(enveloped(ours, theirs, THEIRS, payload)).await;
         same(&self.theirs.recv().await, &enveloped(theirs, ours, OURS, payload), "from us to libzmq");
     }
 
-    async fn from_lib(&self, payload: &[Vec<u8>]) {
+    async fn they_say(&self, payload: &[Vec<u8>]) {
         let (ours, theirs) = self.kinds;
         let frames = enveloped(theirs, ours, OURS, payload);
         match theirs {
@@ -152,13 +152,13 @@ async fn talk(kinds: (Kind, Kind)) {
                 };
                 let they_first = kinds.0 == Rep || kinds.1 == Req;
                 if they_speak && they_first {
-                    ends.from_lib(&payload).await;
+                    ends.they_say(&payload).await;
                 }
                 if we_speak {
-                    ends.from_us(&payload).await;
+                    ends.we_say(&payload).await;
                 }
                 if they_speak && !they_first {
-                    ends.from_lib(&payload).await;
+                    ends.they_say(&payload).await;
                 }
             }
             assert_eq!(ends.ours.close().await, 0, "all was delivered");

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sinew::{Message, Monitor, Pull, Push};
+use sinew::{Monitor, Pull, Push};
 
 use super::driver::{DEADLINE, Lib, Over, frames, is_lost, number, until, within};
 
@@ -84,7 +84,7 @@ impl End {
 
     async fn recv(&self) -> u32 {
         let mut frames = match self {
-            Self::Pull(pull, _) => frames(&Message::from(within("our recv", pull.recv()).await.unwrap())),
+            Self::Pull(pull, _) => frames(&within("our recv", pull.recv()).await.unwrap()),
             Self::Lib(lib) => lib.recv().await,
             Self::Push(..) => panic!("it does not receive"),
         };
