@@ -173,8 +173,8 @@ impl Core {
         probe.or_else(|| pattern.hello.clone().map(Message::from))
     }
 
-    /// Takes what a peer has sent, emptying `batch`; says how many more messages it may send.
-    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut Received) -> usize {
+    /// Takes what a peer has sent, emptying `batch`; says whether to read on.
+    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut Received) -> bool {
         let mut wakes = Wakes::new();
         let user: Vec<Message> = match self.kind {
             SocketType::Pub | SocketType::XPub => {
@@ -186,13 +186,13 @@ impl Core {
             }
             _ => Vec::new(),
         };
-        let room = {
+        let open = {
             let mut inbox = self.inbox.lock();
             inbox.insert(key, user, &mut wakes);
             inbox.deliver(key, batch, &mut wakes)
         };
         wakes.fire();
-        room
+        open
     }
 
     /// A message to a publisher is a subscription in the old form (A7.2), or a user's (B5.5).
