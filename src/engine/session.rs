@@ -293,6 +293,10 @@ impl<'a> Session<'a> {
                 }
                 Decoded::Command(command) => {
                     self.command(command)?;
+                    if self.core.kind == SocketType::XPub {
+                        // It may have become a message: look how much room is left.
+                        self.room = 0;
+                    }
                     *commands -= 1;
                     if *commands == 0 {
                         return Ok(false);
