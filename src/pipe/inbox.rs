@@ -368,7 +368,8 @@ impl Inbox {
                 return Some(Popped::Arrived(key, pipe.id.clone()));
             }
             if let Some(message) = pipe.pop(wakes) {
-                let more = !pipe.queue.is_empty() || self.active.len() > 1;
+                // An inproc sender wakes nobody until its queue has been found empty.
+                let more = !pipe.queue.is_empty() || pipe.source.is_some() || self.active.len() > 1;
                 self.received += 1;
                 self.active.advance();
                 if self.filter.as_ref().is_some_and(|filter| !filter.admits(&message)) {
