@@ -535,7 +535,9 @@ impl Outbox {
             if pipe.closing.is_none() {
                 self.route.writable(key);
             }
-            self.senders.wake(pipe.hwm.messages - pipe.level.messages, wakes);
+            // All of them: some wait for another peer, or for something other than room, and would
+            // take the wake-up of one that could use it.
+            self.senders.wake_all(wakes);
         }
     }
 
