@@ -39,6 +39,9 @@ fn open(message: &mut Message) -> Option<Vec<Frame>> {
 
 pub(super) fn take(core: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<Message, RecvError>> {
     move |inbox, wakes| {
+        if inbox.is_closed() {
+            return Some(Err(RecvError::Closed));
+        }
         let mut turn = core.turn.lock();
         if matches!(*turn, Turn::MustReply { .. }) {
             return Some(Err(RecvError::OutOfTurn));
@@ -57,6 +60,9 @@ pub(super) fn take(core: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<
 
 pub(super) fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
     move |outbox, message, wakes| {
+        if outbox.is_closed() {
+            return Err((Refusal::Closed, message));
+        }
         let mut turn = core.turn.lock();
         let Turn::MustReply { peer, envelope } = &*turn else { return Err((Refusal::OutOfTurn, message)) };
         // The key is the pipe's, not the name's: whoever has the name now did not ask (B2.4).

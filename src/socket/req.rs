@@ -71,6 +71,9 @@ receives!(Req, Message, take);
 /// `[number]`, an empty frame, the body (B1.1).
 fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
     move |outbox, message, wakes| {
+        if outbox.is_closed() {
+            return Err((Refusal::Closed, message));
+        }
         let pattern = &core.options.pattern;
         let mut turn = core.turn.lock();
         if matches!(*turn, Turn::AwaitReply { lost: false, .. }) && !pattern.relaxed {
@@ -89,6 +92,9 @@ fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
 /// The reply, from the peer that was asked; anything else is late, or malformed, and skipped (B1.4, B1.5).
 fn take(core: &Core) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<Message, RecvError>> {
     move |inbox, wakes| {
+        if inbox.is_closed() {
+            return Some(Err(RecvError::Closed));
+        }
         let mut turn = core.turn.lock();
         let Turn::AwaitReply { peer, number, lost } = *turn else { return Some(Err(RecvError::OutOfTurn)) };
         while let Some(popped) = inbox.pop(wakes) {
