@@ -201,7 +201,7 @@ impl Core {
         let mut user: Option<Message> = None;
         for (index, frame) in message.frames().enumerate() {
             match frame.split_first() {
-                Some((&what @ (0 | 1), topic)) if index == 0 || (!only_first && user.is_none()) => {
+                Some((&what @ (0 | 1), topic)) if index == 0 || !only_first => {
                     self.subscribed(key, what == 1, topic);
                 }
                 _ => match &mut user {

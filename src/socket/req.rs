@@ -75,6 +75,9 @@ fn offer(core: &Core) -> impl Offer {
         core.drop_unread();
     }
     move |outbox, message, wakes| {
+        if outbox.is_closed() {
+            return Err(Refusal::Closed);
+        }
         let pattern = &core.options.pattern;
         let mut turn = core.turn.lock();
         if matches!(*turn, Turn::AwaitReply { lost: false, .. }) && !pattern.relaxed {
@@ -93,6 +96,9 @@ fn offer(core: &Core) -> impl Offer {
 /// The reply, from the peer that was asked; anything else is late, or malformed, and skipped (B1.4, B1.5).
 fn take(core: &Core) -> impl Take<Message> {
     move |inbox, message, wakes| {
+        if inbox.is_closed() {
+            return Some(Err(RecvError::Closed));
+        }
         let mut turn = core.turn.lock();
         let Turn::AwaitReply { peer, number, lost } = *turn else { return Some(Err(RecvError::OutOfTurn)) };
         while let Some(popped) = inbox.pop(message, wakes) {
