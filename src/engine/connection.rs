@@ -128,9 +128,14 @@ pub(super) async fn run(
         }
     };
     if !core.belongs(endpoint, key) {
-        // Unbound or disconnected meanwhile.
+        // Unbound, disconnected or closed meanwhile. A pipe made at connect was told then, and lingers.
         let mut wakes = Wakes::new();
-        core.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
+        {
+            let mut outbox = core.outbox.lock();
+            if outbox.pipes.get(key).is_some_and(|pipe| pipe.closing().is_none()) {
+                outbox.close_pipe(key, Instant::now(), &mut wakes);
+            }
+        }
         wakes.fire();
     }
     core.events.emit(endpoint, Some(&info), EventKind::HandshakeSucceeded);

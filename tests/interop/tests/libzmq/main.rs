@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on says why and stops")]
 
 mod driver;
+mod flow;
 mod pairs;
 mod pubsub;
 mod reconnect;
