@@ -109,20 +109,26 @@ fn link(a: &Arc<Core>, a_key: PeerKey, b: &Arc<Core>, name: &str) -> Result<(), 
     Ok(())
 }
 
-/// Ends the link of one pipe: the peer keeps what we sent it, and learns that we are gone. Says
-/// whether the pipe was an inproc one that is linked.
-pub(crate) fn unlink(core: &Core, key: PeerKey) -> bool {
+/// Ends the link of one pipe: the peer keeps what we sent it, and learns that we are gone; what it
+/// sent us is kept, too, or lost if `discard`. Says whether the pipe was an inproc one that is linked.
+pub(crate) fn unlink(core: &Core, key: PeerKey, discard: bool) -> bool {
     let remote = core.peers.lock().get_mut(key).and_then(|entry| entry.remote.take());
     let Some((remote, remote_key)) = remote else { return false };
     let mut wakes = Wakes::new();
     core.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
-    // Both ends fetch what the other has queued for them, before it goes.
-    core.inbox.lock().end(key, &mut wakes);
+    // Each end fetches what the other has queued for it, before that goes.
+    {
+        let mut inbox = core.inbox.lock();
+        if discard {
+            inbox.discard(key, &mut wakes);
+        } else {
+            inbox.end(key, &mut wakes);
+        }
+    }
     if let Some(entry) = remote.peers.lock().get_mut(remote_key) {
         entry.remote = None;
     }
     remote.depart(remote_key, false, DropReason::Disconnect);
-    core.outbox.lock().settle(key, &mut wakes);
     wakes.fire();
     true
 }
@@ -131,7 +137,7 @@ pub(crate) fn unlink(core: &Core, key: PeerKey) -> bool {
 pub(crate) fn unlink_all(core: &Core) {
     let keys: Vec<PeerKey> = core.peers.lock().keys().collect();
     for key in keys {
-        if unlink(core, key) {
+        if unlink(core, key, true) {
             core.depart(key, true, DropReason::Linger);
         }
     }

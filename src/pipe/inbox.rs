@@ -161,6 +161,16 @@ impl InPipe {
         }
     }
 
+    /// The peer is gone: fetches all that is left, as if it had been consumed.
+    fn finish(&mut self, wakes: &mut Wakes) {
+        if let Some(Pull { outbox, key, consumed, .. }) = self.source.take() {
+            outbox.lock().finish(key, consumed, &mut self.queue, wakes);
+            if self.conflate {
+                self.queue.drain(..self.queue.len().saturating_sub(1));
+            }
+        }
+    }
+
     /// Gives the memory of a queue that has been long back, so that idle peers cost little.
     fn release(&mut self) {
         if self.queue.capacity() > 64 {
@@ -221,11 +231,10 @@ impl Inbox {
         }
     }
 
-    /// The peer is gone; what it sent stays readable.
+    /// The peer is gone; what it sent stays readable, and counts as sent.
     pub(crate) fn end(&mut self, key: PeerKey, wakes: &mut Wakes) {
         let Some(mut pipe) = self.pipes.remove(key) else { return };
-        pipe.fetch(wakes);
-        pipe.source = None;
+        pipe.finish(wakes);
         let unread = pipe.queue.len();
         if unread > 0 || self.announce {
             self.past.insert(key, pipe);
@@ -236,8 +245,12 @@ impl Inbox {
     }
 
     /// Drops a peer and all of it that is unread.
-    pub(crate) fn discard(&mut self, key: PeerKey) {
-        self.pipes.remove(key);
+    pub(crate) fn discard(&mut self, key: PeerKey, wakes: &mut Wakes) {
+        if let Some(Pull { outbox, key, consumed, .. }) = self.pipes.remove(key).and_then(|pipe| pipe.source)
+        {
+            // Over inproc the rest is lost at the sender, which knows it.
+            outbox.lock().credit(key, consumed, wakes);
+        }
         self.past.remove(&key);
         self.active.remove(key);
     }

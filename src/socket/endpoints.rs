@@ -157,14 +157,14 @@ impl Core {
 
     /// Ends one peer: over inproc at once, else its connection task flushes and ends.
     fn close_peer(&self, key: PeerKey, deadline: Instant, discard: bool) {
-        if inproc::unlink(self, key) {
+        if inproc::unlink(self, key, discard) {
             self.depart(key, discard, DropReason::Linger);
             return;
         }
         let mut wakes = Wakes::new();
         self.outbox.lock().close_pipe(key, deadline, &mut wakes);
         if discard {
-            self.inbox.lock().discard(key);
+            self.inbox.lock().discard(key, &mut wakes);
         }
         wakes.fire();
     }

@@ -72,7 +72,7 @@ impl Core {
             Err(refused) => {
                 if new {
                     self.outbox.lock().detach(key, &mut wakes);
-                    self.inbox.lock().discard(key);
+                    self.inbox.lock().discard(key, &mut wakes);
                     self.peers.lock().remove(key);
                 }
                 wakes.fire();
@@ -277,9 +277,10 @@ impl Core {
         {
             // First, while the key is still taken: a newcomer must not get its place in the inbox.
             let mut inbox = self.inbox.lock();
-            inbox.end(key, &mut wakes);
             if discard {
-                inbox.discard(key);
+                inbox.discard(key, &mut wakes);
+            } else {
+                inbox.end(key, &mut wakes);
             }
         }
         let lost = {
