@@ -352,11 +352,11 @@ impl Inbox {
                 // have to be announced.
                 let more =
                     !pipe.queue.is_empty() || pipe.source.is_some() || self.active.len() > 1 || self.announce;
-                self.received += 1;
                 self.active.advance();
                 if self.filter.as_ref().is_some_and(|filter| !filter.admits(&message)) {
                     continue;
                 }
+                self.received += 1;
                 if more {
                     // A wake-up may have stood for more than one message: it travels on.
                     self.receivers.wake(1, wakes);
@@ -396,10 +396,12 @@ impl Inbox {
 
     /// Drops everything unread, of all peers; says how many messages.
     pub(crate) fn clear(&mut self, wakes: &mut Wakes) -> usize {
+        let received = self.received;
         let mut dropped = 0;
         while let Some(popped) = self.pop(wakes) {
             dropped += usize::from(matches!(popped, Popped::Message(..)));
         }
+        self.received = received;
         dropped
     }
 
