@@ -45,8 +45,9 @@ impl Core {
     /// Makes the pipe of a peer that is yet to be met: it takes its share of messages at once (B0.3).
     pub(crate) fn expect(&self, endpoint: &Arc<str>, out: OutPipe, inp: InPipe) -> Result<PeerKey, Refused> {
         let mut wakes = Wakes::new();
-        let _subscriptions = self.subscriptions.lock();
+        let subscriptions = self.subscriptions.lock();
         let key = self.attach(endpoint, None, out, inp, &mut wakes);
+        drop(subscriptions);
         wakes.fire();
         key
     }
@@ -75,6 +76,7 @@ impl Core {
                     self.inbox.lock().discard(key, &mut wakes);
                     self.peers.lock().remove(key);
                 }
+                drop(subscriptions);
                 wakes.fire();
                 return Err(refused);
             }
@@ -83,6 +85,7 @@ impl Core {
             entry.info = Some(info.clone());
         }
         self.outbox.lock().greet(key, self.greeting(), subscriptions.keys().cloned(), &mut wakes);
+        drop(subscriptions);
         wakes.fire();
         Ok(key)
     }
@@ -197,8 +200,11 @@ impl Core {
         let mut wakes = Wakes::new();
         let news = {
             let mut outbox = self.outbox.lock();
-            let present = outbox.pipes.contains_key(key);
-            let Some(fan) = outbox.fan().filter(|_| present) else {
+            // A peer that is leaving: what it holds is being taken out.
+            if outbox.pipes.get(key).is_none_or(|pipe| pipe.closing().is_some()) {
+                return;
+            }
+            let Some(fan) = outbox.fan() else {
                 Tally::count(&self.tally.unexpected, 1);
                 return;
             };
@@ -273,6 +279,8 @@ impl Core {
     /// A peer is gone, and its pipe with it. What it sent stays readable unless `discard`.
     pub(crate) fn depart(&self, key: PeerKey, discard: bool, reason: DropReason) {
         let mut wakes = Wakes::new();
+        // From here on it cannot subscribe any more (over inproc it might, in another thread).
+        self.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
         self.unsubscribe_all(key, &mut wakes);
         {
             // First, while the key is still taken: a newcomer must not get its place in the inbox.
