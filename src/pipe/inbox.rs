@@ -199,6 +199,16 @@ impl InPipe {
         }
     }
 
+    /// The peer is gone: fetches all that is left, as if it had been consumed.
+    fn finish(&mut self, wakes: &mut Wakes) {
+        if let Some(Pull { outbox, key, consumed, .. }) = self.source.take() {
+            outbox.lock().finish(key, consumed, &mut self.queue, wakes);
+            if self.conflate {
+                self.queue.drain(..self.queue.len().saturating_sub(1));
+            }
+        }
+    }
+
     /// Gives the memory of a queue that has been long back, so that idle peers cost little.
     fn release(&mut self) {
         if self.queue.capacity() > 64 {
@@ -266,11 +276,10 @@ impl Inbox {
         }
     }
 
-    /// The peer is gone; what it sent stays readable.
+    /// The peer is gone; what it sent stays readable, and counts as sent.
     pub(crate) fn end(&mut self, key: PeerKey, wakes: &mut Wakes) {
         let Some(mut pipe) = self.pipes.remove(key) else { return };
-        pipe.fetch(wakes);
-        pipe.source = None;
+        pipe.finish(wakes);
         let unread = pipe.unread();
         if unread > 0 || self.announce {
             self.past.insert(key, pipe);
@@ -281,8 +290,12 @@ impl Inbox {
     }
 
     /// Drops a peer and all of it that is unread.
-    pub(crate) fn discard(&mut self, key: PeerKey) {
-        self.pipes.remove(key);
+    pub(crate) fn discard(&mut self, key: PeerKey, wakes: &mut Wakes) {
+        if let Some(Pull { outbox, key, consumed, .. }) = self.pipes.remove(key).and_then(|pipe| pipe.source)
+        {
+            // Over inproc the rest is lost at the sender, which knows it.
+            outbox.lock().credit(key, consumed, wakes);
+        }
         self.past.remove(&key);
         self.active.remove(key);
     }
@@ -377,11 +390,11 @@ impl Inbox {
                 // have to be announced.
                 let more =
                     pipe.unread() > 0 || pipe.source.is_some() || self.active.len() > 1 || self.announce;
-                self.received += 1;
                 self.active.advance();
                 if self.filter.as_ref().is_some_and(|filter| !filter.admits(message)) {
                     continue;
                 }
+                self.received += 1;
                 if more {
                     // A wake-up may have stood for more than one message: it travels on.
                     self.receivers.wake(1, wakes);
@@ -421,10 +434,12 @@ impl Inbox {
 
     /// Drops everything unread, of all peers; says how many messages.
     pub(crate) fn clear(&mut self, wakes: &mut Wakes) -> usize {
+        let received = self.received;
         let (mut dropped, mut message) = (0, Message::new());
         while let Some(popped) = self.pop(&mut message, wakes) {
             dropped += usize::from(matches!(popped, Popped::Message(_)));
         }
+        self.received = received;
         dropped
     }
 

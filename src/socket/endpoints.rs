@@ -45,8 +45,15 @@ impl Core {
         }
         match endpoint.target() {
             Target::Inproc(name) => {
-                inproc::bind(self, name, &endpoint)?;
+                // First, so that the peers which it links at once find where they belong.
                 self.add(&endpoint, true);
+                inproc::bind(self, name, &endpoint).inspect_err(|_| {
+                    self.endpoints.lock().drop_last(&endpoint);
+                })?;
+                if self.outbox.lock().is_closed() {
+                    inproc::unbind(self, name);
+                    return Err(BindError::Closed);
+                }
                 Ok(endpoint)
             }
             Target::Network(address) => {
@@ -149,23 +156,24 @@ impl Core {
         }
         let deadline = self.linger_deadline();
         for key in entry.peers {
-            self.close_peer(key, deadline, !bound);
+            self.close_peer(&entry.endpoint, key, deadline, !bound);
         }
         // After the pipes: a dialer that is told to stop asks its pipe how long to linger.
         entry.stop.cancel();
         Ok(())
     }
 
-    /// Ends one peer: over inproc at once, else its connection task flushes and ends.
-    fn close_peer(&self, key: PeerKey, deadline: Instant, discard: bool) {
-        if inproc::unlink(self, key) {
+    /// Ends one peer: over inproc at once, even one that is yet to be met; else its connection task
+    /// flushes and ends.
+    fn close_peer(&self, endpoint: &Endpoint, key: PeerKey, deadline: Instant, discard: bool) {
+        if inproc::unlink(self, key, discard) || matches!(endpoint.target(), Target::Inproc(_)) {
             self.depart(key, discard, DropReason::Linger);
             return;
         }
         let mut wakes = Wakes::new();
         self.outbox.lock().close_pipe(key, deadline, &mut wakes);
         if discard {
-            self.inbox.lock().discard(key);
+            self.inbox.lock().discard(key, &mut wakes);
         }
         wakes.fire();
     }
@@ -212,6 +220,13 @@ impl Core {
 }
 
 impl Endpoints {
+    /// Takes back what was added last.
+    fn drop_last(&mut self, endpoint: &Endpoint) {
+        if let Some(at) = self.list.iter().rposition(|entry| entry.bound && entry.endpoint == *endpoint) {
+            self.list.remove(at);
+        }
+    }
+
     fn find(&self, endpoint: &Endpoint, bound: bool) -> Option<usize> {
         self.list.iter().position(|entry| entry.bound == bound && entry.endpoint == *endpoint)
     }

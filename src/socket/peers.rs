@@ -93,6 +93,7 @@ impl Core {
                 if new {
                     self.withdraw(key, &mut wakes);
                 }
+                drop(subscriptions);
                 wakes.fire();
                 return Err(refused);
             }
@@ -101,6 +102,7 @@ impl Core {
             entry.info = Some(info.clone());
         }
         self.outbox.lock().greet(key, self.greeting(), subscriptions.keys().cloned(), &mut wakes);
+        drop(subscriptions);
         wakes.fire();
         Ok(key)
     }
@@ -108,7 +110,7 @@ impl Core {
     /// Undoes `attach` for a peer that turns out not to be wanted.
     fn withdraw(&self, key: PeerKey, wakes: &mut Wakes) {
         self.outbox.lock().detach(key, wakes);
-        self.inbox.lock().discard(key);
+        self.inbox.lock().discard(key, wakes);
         self.peers.lock().remove(key);
     }
 
@@ -222,8 +224,11 @@ impl Core {
         let mut wakes = Wakes::new();
         let news = {
             let mut outbox = self.outbox.lock();
-            let present = outbox.pipes.contains_key(key);
-            let Some(fan) = outbox.fan().filter(|_| present) else {
+            // A peer that is leaving: what it holds is being taken out.
+            if outbox.pipes.get(key).is_none_or(|pipe| pipe.closing().is_some()) {
+                return;
+            }
+            let Some(fan) = outbox.fan() else {
                 Tally::count(&self.tally.unexpected, 1);
                 return;
             };
@@ -298,13 +303,16 @@ impl Core {
     /// A peer is gone, and its pipe with it. What it sent stays readable unless `discard`.
     pub(crate) fn depart(&self, key: PeerKey, discard: bool, reason: DropReason) {
         let mut wakes = Wakes::new();
+        // From here on it cannot subscribe any more (over inproc it might, in another thread).
+        self.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
         self.unsubscribe_all(key, &mut wakes);
         {
             // First, while the key is still taken: a newcomer must not get its place in the inbox.
             let mut inbox = self.inbox.lock();
-            inbox.end(key, &mut wakes);
             if discard {
-                inbox.discard(key);
+                inbox.discard(key, &mut wakes);
+            } else {
+                inbox.end(key, &mut wakes);
             }
         }
         let entry = self.peers.lock().remove(key);
