@@ -37,7 +37,7 @@ pub(crate) struct Inbox {
 /// How many bytes of a peer are read while its pipe is full, before reading it stops. They are part of the
 /// connection's buffers, like the kernel's, and not of the pipe. Without them a full pipe hides the commands behind
 /// its last message, heartbeats above all, and costs a wake-up for each half of the mark.
-const READ_AHEAD: usize = 64 * 1024;
+const READ_AHEAD: usize = if cfg!(sinew_loom) { 0 } else { 64 * 1024 };
 
 /// Receives in a row before a task lets others run; from here on the cost of a turn is noise.
 const TURN: usize = 1024;
@@ -135,7 +135,7 @@ impl InPipe {
     }
 
     /// Messages that wait to be received, those included that were read ahead.
-    fn unread(&self) -> usize {
+    pub(crate) fn unread(&self) -> usize {
         self.queue.len() + self.wire.len()
     }
 
@@ -178,7 +178,7 @@ impl InPipe {
     fn consumed(&mut self, size: usize, wakes: &mut Wakes) {
         self.received += 1;
         self.level.sub(1, size);
-        if self.ahead > 0 && self.level.is_low(self.hwm) {
+        if (self.ahead > 0 || self.blocked) && self.level.is_low(self.hwm) {
             self.ahead = 0;
             self.blocked = false;
             wakes.extend(self.producer.take());
