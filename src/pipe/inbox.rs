@@ -1,6 +1,6 @@
 //! What a socket's peers have sent and the application has not yet received.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
 
 use slotmap::SecondaryMap;
@@ -17,6 +17,9 @@ use super::{Hwm, Level, Outbox, PeerKey, Slot, WaitQueue, Wakes};
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     pipes: SecondaryMap<PeerKey, InPipe>,
+    /// Those whose peer is gone and of which something is still to be received. Not in `pipes`: a
+    /// secondary map holds one entry for each slot, and a newcomer may get the slot of its predecessor.
+    departed: HashMap<PeerKey, InPipe>,
     /// The pipes that may have something to say.
     active: Rotation,
     receivers: WaitQueue,
@@ -193,11 +196,11 @@ impl Inbox {
 
     /// Peers present, and past ones of which messages are still unread.
     pub(crate) fn len(&self) -> usize {
-        self.pipes.len()
+        self.pipes.len() + self.departed.len()
     }
 
     pub(crate) fn get(&self, key: PeerKey) -> Option<&InPipe> {
-        self.pipes.get(key)
+        self.pipes.get(key).or_else(|| self.departed.get(&key))
     }
 
     /// Adds a peer. Its arrival is announced at once, or by [`Inbox::arrived`] if it is yet to come.
@@ -216,23 +219,25 @@ impl Inbox {
         }
     }
 
-    /// The peer is gone; what it sent stays readable.
+    /// The peer is gone; what it sent stays readable. To be called before its key is given up.
     pub(crate) fn end(&mut self, key: PeerKey, wakes: &mut Wakes) {
-        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        let Some(mut pipe) = self.pipes.remove(key) else { return };
         pipe.fetch(wakes);
         pipe.source = None;
         pipe.ended = true;
         let unread = pipe.queue.len();
         if unread > 0 || self.announce {
+            self.departed.insert(key, pipe);
             self.activate(key, unread.max(1), wakes);
         } else {
-            self.discard(key);
+            self.active.remove(key);
         }
     }
 
     /// Drops a peer and all of it that is unread.
     pub(crate) fn discard(&mut self, key: PeerKey) {
         self.pipes.remove(key);
+        self.departed.remove(&key);
         self.active.remove(key);
     }
 
@@ -306,7 +311,8 @@ impl Inbox {
 
     /// A pipe has something to say: `count` waiting receivers look again.
     pub(crate) fn activate(&mut self, key: PeerKey, count: usize, wakes: &mut Wakes) {
-        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        let pipe = self.pipes.get_mut(key).or_else(|| self.departed.get_mut(&key));
+        let Some(pipe) = pipe else { return };
         if !pipe.active {
             pipe.active = true;
             self.active.add(key);
@@ -318,7 +324,8 @@ impl Inbox {
     #[inline]
     pub(crate) fn pop(&mut self, wakes: &mut Wakes) -> Option<Popped> {
         while let Some(key) = self.active.current() {
-            let Some(pipe) = self.pipes.get_mut(key) else {
+            let pipe = self.pipes.get_mut(key).or_else(|| self.departed.get_mut(&key));
+            let Some(pipe) = pipe else {
                 self.active.drop_current();
                 continue;
             };
@@ -343,7 +350,7 @@ impl Inbox {
             pipe.release();
             self.active.drop_current();
             if pipe.ended {
-                let pipe = self.pipes.remove(key);
+                let pipe = self.departed.remove(&key);
                 if let (true, Some(pipe)) = (self.announce, pipe) {
                     return Some(Popped::Gone(key, pipe.id));
                 }
@@ -364,7 +371,8 @@ impl Inbox {
 
     /// Puts a message back where it came from, as if it had not been received.
     pub(crate) fn unpop(&mut self, key: PeerKey, message: Message, wakes: &mut Wakes) {
-        if let Some(pipe) = self.pipes.get_mut(key) {
+        let pipe = self.pipes.get_mut(key).or_else(|| self.departed.get_mut(&key));
+        if let Some(pipe) = pipe {
             pipe.level.add(1, wire_size(&[], &message));
             pipe.queue.push_front(message);
             self.activate(key, 1, wakes);
@@ -406,11 +414,12 @@ impl Inbox {
         for (_, mut pipe) in self.pipes.drain() {
             wakes.extend(pipe.producer.take());
         }
+        self.departed.clear();
         self.active = Rotation::default();
         self.receivers.wake_all(wakes);
     }
 
     pub(crate) fn pipes(&self) -> impl Iterator<Item = (PeerKey, &InPipe)> {
-        self.pipes.iter()
+        self.pipes.iter().chain(self.departed.iter().map(|(key, pipe)| (*key, pipe)))
     }
 }

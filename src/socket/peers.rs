@@ -268,20 +268,16 @@ impl Core {
             self.lose(key, &mut wakes);
         }
         wakes.fire();
-        self.report_lost(key, lost, DropReason::Disconnect);
+        let entry = self.peers.lock().get(key).cloned();
+        self.report_lost(entry, lost, DropReason::Disconnect);
     }
 
     /// A peer is gone, and its pipe with it. What it sent stays readable unless `discard`.
     pub(crate) fn depart(&self, key: PeerKey, discard: bool, reason: DropReason) {
         let mut wakes = Wakes::new();
         self.unsubscribe_all(key, &mut wakes);
-        let lost = {
-            let mut outbox = self.outbox.lock();
-            let lost = outbox.detach(key, &mut wakes);
-            outbox.counters.lost(reason, lost);
-            lost
-        };
-        self.lose(key, &mut wakes);
+        // All before the outbox gives the key up: from then on a newcomer may have its slot.
+        let entry = self.peers.lock().remove(key);
         {
             let mut inbox = self.inbox.lock();
             inbox.end(key, &mut wakes);
@@ -289,9 +285,15 @@ impl Core {
                 inbox.discard(key);
             }
         }
+        let lost = {
+            let mut outbox = self.outbox.lock();
+            let lost = outbox.detach(key, &mut wakes);
+            outbox.counters.lost(reason, lost);
+            lost
+        };
+        self.lose(key, &mut wakes);
         wakes.fire();
-        self.report_lost(key, lost, reason);
-        self.peers.lock().remove(key);
+        self.report_lost(entry, lost, reason);
     }
 
     /// Whatever was asked of this peer, no reply will come.
@@ -310,8 +312,7 @@ impl Core {
         }
     }
 
-    fn report_lost(&self, key: PeerKey, lost: usize, reason: DropReason) {
-        let entry = self.peers.lock().get(key).cloned();
+    fn report_lost(&self, entry: Option<PeerEntry>, lost: usize, reason: DropReason) {
         if let (Some(entry), true) = (entry, lost > 0) {
             let count = u64::try_from(lost).unwrap_or(u64::MAX);
             self.events.emit(&entry.endpoint, entry.info.as_ref(), EventKind::Dropped { reason, count });
