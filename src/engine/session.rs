@@ -367,8 +367,10 @@ impl<'a> Session<'a> {
 
     fn ping(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         self.pinged = Instant::now();
-        // One that is still waiting to be written would say the same.
-        if let Some(heartbeat) = self.heartbeat.filter(|_| self.commands.is_empty()) {
+        // One that is still waiting to be written would say the same. A peer that has sent its end may be gone: a PING
+        // to it would break the connection, and with it what it sent and we have had no room to read.
+        let pointless = !self.commands.is_empty() || self.stream.is_read_closed();
+        if let Some(heartbeat) = self.heartbeat.filter(|_| !pointless) {
             command::put_ping(&mut self.commands, heartbeat::ttl_ds(heartbeat.ttl), b"");
             self.write(cx)?;
         }
