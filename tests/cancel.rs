@@ -107,7 +107,7 @@ async fn receives(what: &str, feed: impl Fn(u32), verb: impl AsyncFn() -> Vec<u3
 
 /// The receiving sockets: `$sender` feeds, `$done` follows each receive.
 macro_rules! receivers {
-    ($($test:ident: $tx:expr => $rx:expr, |$sender:ident, $number:ident| $feed:expr, |$receiver:ident| $done:expr;)*) => {$(
+    ($($test:ident: $tx:expr => $rx:expr, |$sender:ident, $number:ident| $feed:expr, |$receiver:ident| $done:block;)*) => {$(
         #[tokio::test]
         async fn $test() {
             for endpoint in endpoints() {
@@ -119,28 +119,28 @@ macro_rules! receivers {
                 let feed = |$number: u32| $feed;
                 receives(&format!("{endpoint} recv"), feed, async || {
                     let item = $receiver.recv().await.unwrap();
-                    $done;
+                    $done
                     vec![item.number()]
                 })
                 .await;
                 receives(&format!("{endpoint} recv_many"), feed, async || {
                     let mut items = Vec::new();
                     $receiver.recv_many(&mut items, 2).await.unwrap();
-                    $done;
+                    $done
                     items.iter().map(Numbered::number).collect()
                 })
                 .await;
                 let stream = Mutex::new($receiver.clone());
                 receives(&format!("{endpoint} Stream"), feed, async || {
                     let item = stream.lock().await.next().await.unwrap().unwrap();
-                    $done;
+                    $done
                     vec![item.number()]
                 })
                 .await;
                 // The stream's handle is still there, and must not stand in anybody's way.
                 receives(&format!("{endpoint} recv beside an idle stream"), feed, async || {
                     let item = $receiver.recv().await.unwrap();
-                    $done;
+                    $done
                     vec![item.number()]
                 })
                 .await;
@@ -150,15 +150,15 @@ macro_rules! receivers {
 }
 
 receivers! {
-    pull: Push::new() => Pull::new(), |push, n| push.try_send(message(n)).unwrap(), |pull| ();
-    pair: Pair::new() => Pair::new(), |peer, n| peer.try_send(message(n)).unwrap(), |pair| ();
-    dealer: Dealer::new() => Dealer::new(), |peer, n| peer.try_send(message(n)).unwrap(), |dealer| ();
-    router: Dealer::new() => Router::new(), |dealer, n| dealer.try_send(message(n)).unwrap(), |router| ();
-    xpub: XSub::new() => XPub::new(), |xsub, n| xsub.try_send(message(n)).unwrap(), |xpub| ();
+    pull: Push::new() => Pull::new(), |push, n| push.try_send(message(n)).unwrap(), |pull| {};
+    pair: Pair::new() => Pair::new(), |peer, n| peer.try_send(message(n)).unwrap(), |pair| {};
+    dealer: Dealer::new() => Dealer::new(), |peer, n| peer.try_send(message(n)).unwrap(), |dealer| {};
+    router: Dealer::new() => Router::new(), |dealer, n| dealer.try_send(message(n)).unwrap(), |router| {};
+    xpub: XSub::new() => XPub::new(), |xsub, n| xsub.try_send(message(n)).unwrap(), |xpub| {};
     rep: Dealer::new() => Rep::new(), |dealer, n| {
         while dealer.try_recv().is_ok() {}
         dealer.try_send(["", &n.to_string()]).unwrap();
-    }, |rep| rep.try_send("reply").unwrap();
+    }, |rep| { rep.try_send("reply").unwrap(); };
 }
 
 /// As above, where the peer has to be subscribed to first.
@@ -293,7 +293,7 @@ async fn sends(
 
 /// The sending sockets and their verbs; `$mark` is set on both sides.
 macro_rules! senders {
-    ($($test:ident: $tx:ident $(.$option:ident($value:expr))* => $rx:ident, |$receiver:ident| $ready:expr;)*) => {$(
+    ($($test:ident: $tx:ident $(.$option:ident($value:expr))* => $rx:ident, |$receiver:ident| $ready:block;)*) => {$(
         #[tokio::test]
         async fn $test() {
             for (endpoint, padding) in endpoints().iter().zip([0, 0, 100_000]) {
@@ -305,7 +305,7 @@ macro_rules! senders {
                 let sender = $tx::builder().send_hwm(1)$(.$option($value))*.build().unwrap();
                 let addr = sender.bind(endpoint.as_str()).await.unwrap();
                 $receiver.connect(&addr).await.unwrap();
-                $ready;
+                $ready
                 within("the sender's peer", sender.wait_for_peers(1)).await.unwrap();
                 let try_send = |message: Message| sender.try_send(message).is_ok();
                 let recv = async || $receiver.recv().await.unwrap().number();
@@ -348,13 +348,13 @@ macro_rules! senders {
 }
 
 senders! {
-    push_sends: Push => Pull, |pull| ();
-    pair_sends: Pair => Pair, |pair| ();
-    dealer_sends: Dealer => Dealer, |dealer| ();
-    pub_sends: Pub.no_drop(true) => Sub, |sub| sub.subscribe("");
-    xpub_sends: XPub.no_drop(true) => XSub, |xsub| xsub.subscribe("");
+    push_sends: Push => Pull, |pull| {};
+    pair_sends: Pair => Pair, |pair| {};
+    dealer_sends: Dealer => Dealer, |dealer| {};
+    pub_sends: Pub.no_drop(true) => Sub, |sub| { sub.subscribe(""); };
+    xpub_sends: XPub.no_drop(true) => XSub, |xsub| { xsub.subscribe(""); };
     // It never waits for room, and would drop without it.
-    xsub_sends: XSub.send_hwm(0) => XPub, |xpub| ();
+    xsub_sends: XSub.send_hwm(0) => XPub, |xpub| {};
 }
 
 #[tokio::test]
