@@ -70,6 +70,11 @@ receives!(Req, Message, take);
 
 /// `[number]`, an empty frame, the body (B1.1).
 fn offer(core: &Core) -> impl Fn(&mut Outbox, Message, &mut Wakes) -> Offered {
+    // What is there before a request is no reply to it (B1.4).
+    let awaited = matches!(*core.turn.lock(), Turn::AwaitReply { lost: false, .. });
+    if !awaited || core.options.pattern.relaxed {
+        core.drop_unread();
+    }
     move |outbox, message, wakes| {
         if outbox.is_closed() {
             return Err((Refusal::Closed, message));
