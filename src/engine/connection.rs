@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::session::{End, Session};
 use crate::message::Frame;
@@ -119,6 +119,7 @@ pub(super) async fn run(
     unwritten: &mut WireBuf,
 ) -> (Outcome, Option<PeerKey>) {
     let Ready { peer, info, input } = ready;
+    let new = matches!(pipe, Pipe::New(..));
     let key = match core.admit(endpoint, &info, pipe) {
         Ok(key) => key,
         Err(refused) => {
@@ -127,18 +128,21 @@ pub(super) async fn run(
             return (Outcome::Refused, None);
         }
     };
-    if !core.belongs(endpoint, key) {
-        // Unbound or disconnected meanwhile.
+    if new && !core.belongs(endpoint, key) {
+        // Unbound or disconnected meanwhile; a pipe made at connect knows that, and how long to linger.
         core.outbox.lock().close_pipe(key, Instant::now(), &mut Wakes::new());
     }
     core.events.emit(endpoint, Some(&info), EventKind::HandshakeSucceeded);
     let mut session = Session::new(core, &stream, key, peer.minor, input);
     let end = std::future::poll_fn(|cx| session.poll(cx)).await;
+    let closing = session.closing();
     *unwritten = session.into_unwritten();
     let reason = match end {
         End::Flushed => {
             let _ = stream.shutdown_write();
-            let _ = timeout(PARTING, read_to_end(&stream)).await;
+            let parting = Instant::now() + PARTING;
+            let deadline = closing.map_or(parting, |linger| linger.min(parting));
+            let _ = timeout_at(deadline, read_to_end(&stream)).await;
             DisconnectReason::ClosedByUs
         }
         End::Deadline => DisconnectReason::ClosedByUs,

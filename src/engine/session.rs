@@ -121,6 +121,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The end of linger, if it is closing.
+    pub(super) const fn closing(&self) -> Option<Instant> {
+        self.closing
+    }
+
     /// What was accepted and not written, its front possibly in part.
     pub(super) fn into_unwritten(self) -> WireBuf {
         let mut wakes = Wakes::new();
