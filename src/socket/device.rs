@@ -44,6 +44,10 @@ pub(crate) fn take(
 ) -> impl FnMut(&mut Inbox, &mut Wakes) -> Option<Result<(PeerKey, Message), RecvError>> {
     move |inbox, wakes| {
         if core.kind == SocketType::Rep {
+            // Between a request and its reply it waits, where `recv` fails.
+            if matches!(*core.turn.lock(), Turn::MustReply { .. }) && !inbox.is_closed() {
+                return None;
+            }
             let received = rep::take(core)(inbox, wakes)?;
             let Turn::MustReply { peer, .. } = &*core.turn.lock() else { return None };
             return Some(received.map(|message| (*peer, message)));
@@ -56,6 +60,15 @@ pub(crate) fn take(
                 return Some(Ok((peer, message)));
             }
         }
+    }
+}
+
+/// After a message was offered: a REP that has replied receives again.
+pub(crate) fn offered(core: &Core) {
+    if core.kind == SocketType::Rep {
+        let mut wakes = Wakes::new();
+        core.inbox.lock().wake_all(&mut wakes);
+        wakes.fire();
     }
 }
 
