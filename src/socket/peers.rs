@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::core::{Core, Tally, Turn};
+use crate::engine::inproc;
 use crate::message::{Frame, Message};
 use crate::monitor::{DropReason, EventKind, PeerInfo, Refused};
 use crate::options::Notify;
@@ -130,15 +131,22 @@ impl Core {
         if !new && ids.contains(key) {
             return Ok(None);
         }
-        let mut id = ids.insert(&info.identity, key);
-        if let Err(taken) = id
-            && self.options.pattern.handover
-        {
-            ids.remove(taken.0);
-            id = ids.insert(&info.identity, key);
-            outbox.close_pipe(taken.0, Instant::now(), wakes);
-        }
-        id.map(Some).map_err(|_| Refused::IdentityInUse)
+        let id = match ids.insert(&info.identity, key) {
+            Ok(id) => id,
+            Err(taken) if self.options.pattern.handover => {
+                ids.remove(taken.0);
+                let id = ids.insert(&info.identity, key).map_err(|_| Refused::IdentityInUse)?;
+                outbox.close_pipe(taken.0, Instant::now(), wakes);
+                drop(outbox);
+                // Over inproc there is no task that would end it.
+                if inproc::unlink(self, taken.0) {
+                    self.depart(taken.0, false, DropReason::Disconnect);
+                }
+                id
+            }
+            Err(_) => return Err(Refused::IdentityInUse),
+        };
+        Ok(Some(id))
     }
 
     /// The message that opens a new connection, if any (B3.3, B5.15).
