@@ -49,7 +49,16 @@ async fn futures_of_every_verb_are_send() {
     }
     life!(Push::new(), Pull::new(), Pub::new(), Sub::new(), XPub::new(), XSub::new());
     life!(Req::new(), Rep::new(), Dealer::new(), Router::new(), Pair::new());
-    sends!(Push::new(), Pub::new(), XPub::new(), XSub::new(), Req::new(), Rep::new(), Dealer::new(), Pair::new());
+    sends!(
+        Push::new(),
+        Pub::new(),
+        XPub::new(),
+        XSub::new(),
+        Req::new(),
+        Rep::new(),
+        Dealer::new(),
+        Pair::new()
+    );
     receives!(Pull::new(), Sub::new(), XPub::new(), XSub::new(), Req::new(), Rep::new(), Dealer::new());
     receives!(Router::new(), Pair::new());
     let (router, req, publisher) = (Router::new(), Req::new(), Pub::new());

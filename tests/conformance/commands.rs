@@ -1,8 +1,12 @@
 //! A4, A6 and A7 on the wire: commands after the handshake, ERROR, and both forms of a subscription.
 
-use sinew::{DisconnectReason, EventKind, HandshakeError, ProtocolError, Pub, Pull, Push, Router, Sub, XPub, XSub};
+use sinew::{
+    DisconnectReason, EventKind, HandshakeError, ProtocolError, Pub, Pull, Push, Router, Sub, XPub, XSub,
+};
 
-use crate::kit::{Soon, answer, bind, counted, disconnected, handshake_failed, raw, raw_as, raw_server, until};
+use crate::kit::{
+    Soon, answer, bind, counted, disconnected, handshake_failed, raw, raw_as, raw_server, until,
+};
 use crate::support::raw_peer::{COMMAND, RawListener, RawPeer};
 
 #[tokio::test]
@@ -52,7 +56,8 @@ async fn a4_4_only_the_mechanism_s_commands_are_legal_in_the_handshake() {
         peer.greeting(1).await;
         peer.send_frame(flags, body).await;
         let error = handshake_failed(&mut monitor).await;
-        let expected = if flags == 0 { ProtocolError::MessageInHandshake } else { ProtocolError::UnexpectedCommand };
+        let expected =
+            if flags == 0 { ProtocolError::MessageInHandshake } else { ProtocolError::UnexpectedCommand };
         assert_eq!(error, HandshakeError::Protocol(expected));
         peer.expect_closed().await;
     }

@@ -124,9 +124,8 @@ async fn a3_6_d24_what_came_of_an_unfinished_message_is_discarded() {
 async fn t12_a_connection_cut_at_every_byte_delivers_whole_messages_only() {
     use crate::support::raw_peer::frame_bytes;
     let message: [Vec<u8>; 3] = [b"a".to_vec(), vec![2; 90], vec![3; 300]];
-    let bytes: Vec<u8> = (0..3)
-        .flat_map(|i| frame_bytes(if i < 2 { MORE } else { 0 }, &message[i]))
-        .collect();
+    let bytes: Vec<u8> =
+        (0..3).flat_map(|i| frame_bytes(if i < 2 { MORE } else { 0 }, &message[i])).collect();
     let pull = Pull::builder().recv_hwm(0).build().unwrap();
     let mut monitor = pull.monitor();
     let endpoint = crate::kit::bind(&pull).await;
@@ -135,7 +134,11 @@ async fn t12_a_connection_cut_at_every_byte_delivers_whole_messages_only() {
         peer.handshake("PUSH", 1).await;
         peer.send_raw(&bytes).await;
         peer.send_raw(&bytes[..cut]).await;
-        if cut % 2 == 0 { peer.finish().await } else { drop(peer) }
+        if cut % 2 == 0 {
+            peer.finish().await
+        } else {
+            drop(peer)
+        }
         disconnected(&mut monitor).await;
     }
     for _ in 0..bytes.len() + 2 {

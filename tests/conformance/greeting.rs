@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sinew::{DisconnectReason, EventKind, HandshakeError, ProtocolError, Pull, Push};
 
-use crate::kit::{Soon, bind, counted, disconnected, handshake_failed, raw, unused_tcp, until};
+use crate::kit::{Soon, bind, counted, disconnected, handshake_failed, raw, until, unused_tcp};
 use crate::support::raw_peer::{RawListener, RawPeer, frame_bytes, greeting_bytes};
 
 fn ready(kind: &str) -> Vec<u8> {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use sinew::{Dealer, DisconnectReason, Message, ProtocolError, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub, Pair};
+use sinew::{
+    Dealer, DisconnectReason, Message, Pair, ProtocolError, Pub, Pull, Push, Rep, Req, Router, Sub, XPub,
+    XSub,
+};
 
 use crate::kit::{Socket, Soon, counted, disconnected, for_each, raw, raw_as, raw_server};
 use crate::support::raw_peer::COMMAND;

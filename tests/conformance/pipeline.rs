@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use sinew::{Message, Pull, Push, RecvError, SendErrorKind};
 
-use crate::kit::{MEDIA, Medium, Receives, Sends, Socket, Soon, bind, counted, fill, for_each, join, raw, raw_server};
+use crate::kit::{
+    MEDIA, Medium, Receives, Sends, Socket, Soon, bind, counted, fill, for_each, join, raw, raw_server,
+};
 use crate::support::raw_peer::MORE;
 
 /// Ports the idea of libzmq's `test_spec_pushpull`.

@@ -342,7 +342,8 @@ async fn b6_7_subscriptions_outlive_the_publisher() {
 async fn d3_2_a_pub_that_connects_first_drops_and_a_sub_that_connects_first_gets_all() {
     let context = sinew::Context::new();
     let name = crate::kit::inproc();
-    let (publisher, sub) = (Pub::make(&context), Sub::builder().context(&context).subscribe("").build().unwrap());
+    let (publisher, sub) =
+        (Pub::make(&context), Sub::builder().context(&context).subscribe("").build().unwrap());
     publisher.connect(&name[..]).await.unwrap();
     publisher.send("dropped").soon().await.unwrap();
     sub.bind(&name[..]).await.unwrap();

@@ -1,7 +1,8 @@
 //! A5 and A10: metadata, and who may talk to whom.
 
 use sinew::{
-    Dealer, HandshakeError, Pair, ProtocolError, Pub, Pull, Push, Rep, Req, Router, SocketType, Sub, XPub, XSub,
+    Dealer, HandshakeError, Pair, ProtocolError, Pub, Pull, Push, Rep, Req, Router, SocketType, Sub, XPub,
+    XSub,
 };
 
 use crate::kit::{Socket, Soon, bind, event, for_each, handshake_failed};
