@@ -1,6 +1,7 @@
 //! Peers in the same process: no bytes, no handshake and no task. Two pipes of two sockets are
 //! linked, and the receiver pulls from the sender's outbox.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::task::Wake;
 
@@ -80,6 +81,17 @@ pub(crate) fn unbind(core: &Core, name: &str) {
     }
 }
 
+/// Waits for a name no longer.
+pub(crate) fn stop_waiting(core: &Core, name: &str, keys: &HashSet<PeerKey>) {
+    let mut names = core.options.context.names();
+    if let Some(Name::Awaited(waiting)) = names.get_mut(name) {
+        waiting.retain(|(waiter, key)| !std::ptr::eq(waiter.as_ptr(), core) || !keys.contains(key));
+        if waiting.is_empty() {
+            names.remove(name);
+        }
+    }
+}
+
 /// Joins `a`'s pipe, made when it connected, with a new one of `b`.
 fn link(a: &Arc<Core>, a_key: PeerKey, b: &Arc<Core>, name: &str) -> Result<(), ConnectError> {
     let (ours, theirs) = (a.kind, b.kind);
@@ -112,6 +124,7 @@ fn link(a: &Arc<Core>, a_key: PeerKey, b: &Arc<Core>, name: &str) -> Result<(), 
         b.depart(b_key, true, DropReason::Disconnect);
         return Err(ConnectError::Refused(refused));
     }
+    b.belongs(&endpoint, b_key);
     a.replay_to(b, b_key);
     b.replay_to(a, a_key);
     // A side that was closed or disconnected meanwhile may not have seen the other yet.
@@ -155,6 +168,8 @@ pub(crate) fn unlink(core: &Core, key: PeerKey, discard: bool) -> bool {
         remote.left(&endpoint, remote_key);
     }
     remote.depart(remote_key, false, DropReason::Disconnect);
+    remote.unlinked(remote_key);
+    core.unlinked(key);
     wakes.fire();
     true
 }

@@ -21,6 +21,8 @@ pub(crate) struct Outbox {
     pub(crate) senders: WaitQueue,
     pub(crate) counters: OutCounters,
     closed: bool,
+    /// Messages that closing has lost; whoever waits for the end of it is told the same.
+    pub(crate) undelivered: usize,
     /// Peers of the message being published; kept to reuse its memory.
     matched: Vec<PeerKey>,
     /// Marks the pipes in `matched`, so that overlapping subscriptions give one copy (B5.1).
@@ -279,6 +281,7 @@ impl Outbox {
             senders: WaitQueue::default(),
             counters: OutCounters::default(),
             closed: false,
+            undelivered: 0,
             matched: Vec::new(),
             stamp: 0,
             encoded: WireBuf::default(),

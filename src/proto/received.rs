@@ -32,7 +32,7 @@ impl Received {
         self.bytes
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, sinew_loom))]
     pub(crate) fn of(messages: impl IntoIterator<Item = Message>) -> Self {
         let mut received = Self::default();
         for message in messages {

@@ -46,9 +46,10 @@ impl Core {
         match endpoint.target() {
             Target::Inproc(name) => {
                 // First, so that the peers which it links at once find where they belong.
-                self.add(&endpoint, true);
+                let stop = self.add(&endpoint, true);
                 inproc::bind(self, name, &endpoint).inspect_err(|_| {
-                    self.endpoints.lock().drop_last(&endpoint);
+                    stop.cancel();
+                    self.forget_stopped();
                 })?;
                 if self.outbox.lock().is_closed() {
                     inproc::unbind(self, name);
@@ -135,6 +136,16 @@ impl Core {
         }
     }
 
+    /// Forgets an inproc peer. A connecting socket's endpoint goes with it, and can be connected to anew (D3.3).
+    pub(crate) fn unlinked(&self, key: PeerKey) {
+        self.endpoints.lock().list.retain_mut(|entry| !entry.peers.remove(&key) || entry.bound);
+    }
+
+    /// Forgets the endpoints that came to nothing, so that they can be connected to anew (C6.7).
+    pub(crate) fn forget_stopped(&self) {
+        self.endpoints.lock().list.retain(|entry| !entry.stop.is_cancelled());
+    }
+
     /// Stops listening, and ends the connections that came that way (C5.6).
     pub(crate) fn unbind(&self, endpoint: &Endpoint) -> Result<(), UnknownEndpoint> {
         self.remove(endpoint, true)
@@ -151,9 +162,7 @@ impl Core {
             let at = endpoints.find(endpoint, bound).ok_or_else(|| UnknownEndpoint(endpoint.to_string()))?;
             endpoints.list.remove(at)
         };
-        if let (Target::Inproc(name), true) = (endpoint.target(), bound) {
-            inproc::unbind(self, name);
-        }
+        self.leave_name(&entry);
         let deadline = self.linger_deadline();
         for key in entry.peers {
             self.close_peer(&entry.endpoint, key, deadline, !bound);
@@ -161,6 +170,15 @@ impl Core {
         // After the pipes: a dialer that is told to stop asks its pipe how long to linger.
         entry.stop.cancel();
         Ok(())
+    }
+
+    /// Over inproc: frees the name, or waits for it no longer.
+    fn leave_name(&self, entry: &Entry) {
+        match entry.endpoint.target() {
+            Target::Inproc(name) if entry.bound => inproc::unbind(self, name),
+            Target::Inproc(name) => inproc::stop_waiting(self, name, &entry.peers),
+            Target::Network(_) => {}
+        }
     }
 
     /// Ends one peer: over inproc at once, even one that is yet to be met; else its connection task
@@ -197,9 +215,7 @@ impl Core {
         let entries = std::mem::take(&mut self.endpoints.lock().list);
         for entry in entries {
             entry.stop.cancel();
-            if let (Target::Inproc(name), true) = (entry.endpoint.target(), entry.bound) {
-                inproc::unbind(self, name);
-            }
+            self.leave_name(&entry);
         }
         inproc::unlink_all(self);
         self.inbox.lock().close(&mut wakes);
@@ -215,18 +231,12 @@ impl Core {
         let undelivered = outbox.queued();
         outbox.counters.lost(DropReason::Linger, undelivered);
         outbox.pipes.clear();
-        undelivered
+        outbox.undelivered += undelivered;
+        outbox.undelivered
     }
 }
 
 impl Endpoints {
-    /// Takes back what was added last.
-    fn drop_last(&mut self, endpoint: &Endpoint) {
-        if let Some(at) = self.list.iter().rposition(|entry| entry.bound && entry.endpoint == *endpoint) {
-            self.list.remove(at);
-        }
-    }
-
     fn find(&self, endpoint: &Endpoint, bound: bool) -> Option<usize> {
         self.list.iter().position(|entry| entry.bound == bound && entry.endpoint == *endpoint)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::core::{Core, Tally, Turn};
+use crate::engine::inproc;
 use crate::message::{Frame, Message};
 use crate::monitor::{DropReason, EventKind, PeerInfo, Refused};
 use crate::options::Notify;
@@ -157,15 +158,22 @@ impl Core {
         if !new && ids.contains(key) {
             return Ok(None);
         }
-        let mut id = ids.insert(wanted, key);
-        if let Err(taken) = id
-            && self.options.pattern.handover
-        {
-            ids.remove(taken.0);
-            id = ids.insert(wanted, key);
-            outbox.close_pipe(taken.0, Instant::now(), wakes);
-        }
-        id.map(Some).map_err(|_| Refused::IdentityInUse)
+        let id = match ids.insert(wanted, key) {
+            Ok(id) => id,
+            Err(taken) if self.options.pattern.handover => {
+                ids.remove(taken.0);
+                let id = ids.insert(wanted, key).map_err(|_| Refused::IdentityInUse)?;
+                outbox.close_pipe(taken.0, Instant::now(), wakes);
+                drop(outbox);
+                // Over inproc there is no task that would end it.
+                if inproc::unlink(self, taken.0, false) {
+                    self.depart(taken.0, false, DropReason::Disconnect);
+                }
+                id
+            }
+            Err(_) => return Err(Refused::IdentityInUse),
+        };
+        Ok(Some(id))
     }
 
     /// The message that opens a new connection, if any (B3.3, B3.4, B5.15).

@@ -71,7 +71,8 @@ receives!(Req, Message, take);
 /// `[number]`, an empty frame, the body (B1.1).
 fn offer(core: &Core) -> impl Offer {
     // B1.4: what came unasked, such as a second reply, must not be taken for the reply to this request.
-    if matches!(*core.turn.lock(), Turn::Idle) {
+    let awaited = matches!(*core.turn.lock(), Turn::AwaitReply { lost: false, .. });
+    if !awaited || core.options.pattern.relaxed {
         core.drop_unread();
     }
     move |outbox, message, wakes| {
