@@ -110,6 +110,7 @@ async fn forward(source: &Core, sink: &Core, capture: Option<&Capture>) {
                 _ => held.message = None,
             }
         }
+        device::offered(sink);
     }
 }
 

@@ -120,7 +120,7 @@ impl Core {
                 queued: out.map_or(0, |pipe| number(pipe.level().messages)),
                 queued_bytes: out.map_or(0, |pipe| number(pipe.level().bytes)),
                 received: inp.map_or(0, |pipe| pipe.received),
-                unread: inp.map_or(0, |pipe| number(pipe.unread())),
+                unread: inp.map_or(0, |pipe| number(pipe.counted())),
                 dropped: out.map_or(0, |pipe| pipe.dropped),
                 high_water_hits: out.map_or(0, |pipe| pipe.full),
             });

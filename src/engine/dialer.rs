@@ -26,9 +26,6 @@ pub(crate) async fn dial(
 ) {
     let dialer = Dialer { core: &core, address, endpoint: &endpoint, key, stop };
     let end = dialer.run().await;
-    if end == Stop::GaveUp {
-        core.events.emit(&endpoint, None, EventKind::GaveUp);
-    }
     // A socket that closes counts what is left itself.
     if let Some(key) = key
         && !core.outbox.lock().is_closed()
@@ -36,6 +33,11 @@ pub(crate) async fn dial(
         core.left(&endpoint, key);
         let reason = if end == Stop::Told { DropReason::Linger } else { DropReason::Disconnect };
         core.depart(key, false, reason);
+    }
+    if end == Stop::GaveUp {
+        dialer.stop.cancel();
+        core.forget_stopped();
+        core.events.emit(&endpoint, None, EventKind::GaveUp);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Peers in the same process: no bytes, no handshake and no task. Two pipes of two sockets are
 //! linked, and the receiver pulls from the sender's outbox.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::task::Wake;
 
@@ -29,6 +30,7 @@ pub(crate) fn bind(core: &Arc<Core>, name: &str, endpoint: &Endpoint) -> Result<
     names.insert(name.into(), Name::Bound(Arc::downgrade(core)));
     for (connecter, key) in waiting {
         if let Some(connecter) = connecter.upgrade()
+            && !is_ending(&connecter, key)
             && let Err(error) = link(&connecter, key, core, name)
         {
             tracing::warn!(name, %error, "an inproc peer that was waiting cannot be connected");
@@ -79,6 +81,17 @@ pub(crate) fn unbind(core: &Core, name: &str) {
     }
 }
 
+/// Waits for a name no longer.
+pub(crate) fn stop_waiting(core: &Core, name: &str, keys: &HashSet<PeerKey>) {
+    let mut names = core.options.context.names();
+    if let Some(Name::Awaited(waiting)) = names.get_mut(name) {
+        waiting.retain(|(waiter, key)| !std::ptr::eq(waiter.as_ptr(), core) || !keys.contains(key));
+        if waiting.is_empty() {
+            names.remove(name);
+        }
+    }
+}
+
 /// Joins `a`'s pipe, made when it connected, with a new one of `b`.
 fn link(a: &Arc<Core>, a_key: PeerKey, b: &Arc<Core>, name: &str) -> Result<(), ConnectError> {
     let (ours, theirs) = (a.kind, b.kind);
@@ -94,6 +107,7 @@ fn link(a: &Arc<Core>, a_key: PeerKey, b: &Arc<Core>, name: &str) -> Result<(), 
         InPipe::new(a_to_b, b.options.conflate, Frame::new()),
     );
     let b_key = b.admit(&endpoint, &info(a, &endpoint), pipe).map_err(ConnectError::Refused)?;
+    b.belongs(&endpoint, b_key);
     // Sources first: the wakers below may bring a receiver here at once.
     let pull =
         |core: &Core, key, hwm| Pull { outbox: core.outbox.clone(), key, consumed: Level::default(), hwm };
@@ -106,28 +120,56 @@ fn link(a: &Arc<Core>, a_key: PeerKey, b: &Arc<Core>, name: &str) -> Result<(), 
     b.outbox.lock().link(b_key, b_to_a, Activate::waker(a, a_key), &mut wakes);
     wakes.fire();
     if let Err(refused) = a.admit(&endpoint, &info(b, &endpoint), Pipe::Made(a_key)) {
+        b.left(&endpoint, b_key);
         b.depart(b_key, true, DropReason::Disconnect);
         return Err(ConnectError::Refused(refused));
     }
+    b.belongs(&endpoint, b_key);
     a.replay_to(b, b_key);
     b.replay_to(a, a_key);
+    // A side that was closed or disconnected meanwhile may not have seen the other yet.
+    if is_ending(a, a_key) && unlink(b, b_key, false) {
+        b.left(&endpoint, b_key);
+        b.depart(b_key, false, DropReason::Disconnect);
+    }
+    if is_ending(b, b_key) && unlink(a, a_key, false) {
+        a.depart(a_key, false, DropReason::Disconnect);
+    }
     Ok(())
 }
 
-/// Ends the link of one pipe: the peer keeps what we sent it, and learns that we are gone. Says
-/// whether the pipe was an inproc one that is linked.
-pub(crate) fn unlink(core: &Core, key: PeerKey) -> bool {
+/// Whether a pipe has been closed, or its socket.
+fn is_ending(core: &Core, key: PeerKey) -> bool {
+    let outbox = core.outbox.lock();
+    outbox.is_closed() || outbox.pipes.get(key).is_none_or(|pipe| pipe.closing().is_some())
+}
+
+/// Ends the link of one pipe: the peer keeps what we sent it, and learns that we are gone; what it
+/// sent us is kept, too, or lost if `discard`. Says whether the pipe was an inproc one that is linked.
+pub(crate) fn unlink(core: &Core, key: PeerKey, discard: bool) -> bool {
     let remote = core.peers.lock().get_mut(key).and_then(|entry| entry.remote.take());
     let Some((remote, remote_key)) = remote else { return false };
     let mut wakes = Wakes::new();
     core.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
-    // Both ends fetch what the other has queued for them, before it goes.
-    core.inbox.lock().end(key, &mut wakes);
-    if let Some(entry) = remote.peers.lock().get_mut(remote_key) {
+    // Each end fetches what the other has queued for it, before that goes.
+    {
+        let mut inbox = core.inbox.lock();
+        if discard {
+            inbox.discard(key, &mut wakes);
+        } else {
+            inbox.end(key, &mut wakes);
+        }
+    }
+    let endpoint = remote.peers.lock().get_mut(remote_key).map(|entry| {
         entry.remote = None;
+        entry.endpoint.clone()
+    });
+    if let Some(endpoint) = endpoint {
+        remote.left(&endpoint, remote_key);
     }
     remote.depart(remote_key, false, DropReason::Disconnect);
-    core.outbox.lock().settle(key, &mut wakes);
+    remote.unlinked(remote_key);
+    core.unlinked(key);
     wakes.fire();
     true
 }
@@ -136,7 +178,7 @@ pub(crate) fn unlink(core: &Core, key: PeerKey) -> bool {
 pub(crate) fn unlink_all(core: &Core) {
     let keys: Vec<PeerKey> = core.peers.lock().keys().collect();
     for key in keys {
-        if unlink(core, key) {
+        if unlink(core, key, true) {
             core.depart(key, true, DropReason::Linger);
         }
     }

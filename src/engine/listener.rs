@@ -47,6 +47,8 @@ pub(crate) async fn listen(core: Arc<Core>, listener: Listener, endpoint: Arc<st
             }
         }
     }
+    // First: whoever hears of it may bind the endpoint anew.
+    drop(acceptor);
     core.events.emit(&endpoint, None, EventKind::ListenerClosed);
 }
 

@@ -67,8 +67,8 @@ pub(super) struct Session<'a> {
     input: BytesMut,
     decoder: Decoder,
     batch: Received,
-    /// Messages that may still be handed over.
-    room: usize,
+    /// The inbox takes messages; while it does not, nothing is read (C2.4).
+    open: bool,
     read_size: usize,
 
     /// When the last byte came.
@@ -110,7 +110,7 @@ impl<'a> Session<'a> {
             input,
             decoder: Decoder::new(limits),
             batch: Received::default(),
-            room: 0,
+            open: true,
             read_size: READ_MIN,
             heard: Instant::now(),
             pinged: Instant::now(),
@@ -260,37 +260,16 @@ impl<'a> Session<'a> {
         Ok(true)
     }
 
-    /// Decodes what has been read and hands it over; says whether to read more. It does not while
-    /// the inbox is full: that is how a slow receiver slows its peer down (C2.4).
+    /// Hands over what has been read; says whether to read more. It does not while the inbox is
+    /// full: that is how a slow receiver slows its peer down (C2.4).
     fn hand_over(&mut self, cx: &Context<'_>, commands: &mut usize) -> Result<bool, End> {
         loop {
-            if self.room == 0 {
-                self.room = self.core.inbox.lock().wait_room(self.key, cx.waker());
-                // Subscriptions are messages to an XPUB's application; others still get commands.
-                if self.room == 0 && self.core.kind == SocketType::XPub {
-                    return Ok(false);
-                }
-            }
-            let room = self.room();
-            let decoded = self.decoder.decode(&mut self.input, &mut self.batch, room);
+            let decoded = self.decoder.decode(&mut self.input, &mut self.batch);
             if !self.batch.is_empty() {
-                self.room = self.core.deliver(self.key, &mut self.batch);
+                self.open = self.core.deliver(self.key, &mut self.batch);
             }
             match decoded.map_err(broken)? {
-                Decoded::NeedMore => {
-                    if self.room == 0 {
-                        self.room = self.core.inbox.lock().wait_room(self.key, cx.waker());
-                    }
-                    // With nothing in hand a read may bring a command, or the end.
-                    return Ok(self.room > 0 || self.input.is_empty());
-                }
-                Decoded::Full if self.room > 0 => {}
-                Decoded::Full => {
-                    self.room = self.core.inbox.lock().wait_room(self.key, cx.waker());
-                    if self.room == 0 {
-                        return Ok(false);
-                    }
-                }
+                Decoded::NeedMore => break,
                 Decoded::Command(command) => {
                     self.command(command)?;
                     *commands -= 1;
@@ -300,15 +279,11 @@ impl<'a> Session<'a> {
                 }
             }
         }
-    }
-
-    /// How many messages to decode at once. Near the byte budget one at a time, so that it is
-    /// exceeded by one message at most.
-    fn room(&self) -> usize {
-        if self.room > 1 && self.core.inbox.lock().room_bytes(self.key) < self.input.len() {
-            return 1;
+        // Subscriptions fill an XPUB's inbox, too.
+        if !self.open || self.core.kind == SocketType::XPub {
+            self.open = self.core.inbox.lock().wait_open(self.key, cx.waker());
         }
-        self.room
+        Ok(self.open)
     }
 
     fn command(&mut self, command: Command) -> Result<(), End> {
@@ -378,7 +353,7 @@ impl<'a> Session<'a> {
             if self.closing == Some(deadline) {
                 return Err(End::Deadline);
             }
-            if self.room == 0 {
+            if !self.open {
                 // We are not reading, so the silence is ours.
                 self.heard = Instant::now();
             } else if silent == Some(deadline) {
@@ -392,8 +367,10 @@ impl<'a> Session<'a> {
 
     fn ping(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         self.pinged = Instant::now();
-        // One that is still waiting to be written would say the same.
-        if let Some(heartbeat) = self.heartbeat.filter(|_| self.commands.is_empty()) {
+        // One that is still waiting to be written would say the same. A peer that has sent its end may be gone: a PING
+        // to it would break the connection, and with it what it sent and we have had no room to read.
+        let pointless = !self.commands.is_empty() || self.stream.is_read_closed();
+        if let Some(heartbeat) = self.heartbeat.filter(|_| !pointless) {
             command::put_ping(&mut self.commands, heartbeat::ttl_ds(heartbeat.ttl), b"");
             self.write(cx)?;
         }

@@ -34,6 +34,11 @@ pub(crate) struct Inbox {
     pub(crate) received: u64,
 }
 
+/// How many bytes of a peer are read while its pipe is full, before reading it stops. They are part of the
+/// connection's buffers, like the kernel's, and not of the pipe. Without them a full pipe hides the commands behind
+/// its last message, heartbeats above all, and costs a wake-up for each half of the mark.
+const READ_AHEAD: usize = if cfg!(sinew_loom) { 0 } else { 64 * 1024 };
+
 /// Receives in a row before a task lets others run; from here on the cost of a turn is noise.
 const TURN: usize = 1024;
 
@@ -71,7 +76,9 @@ pub(crate) struct InPipe {
     level: Level,
     hwm: Hwm,
     conflate: bool,
-    /// It was full and has not fallen to the low-water mark since; the peer is not read.
+    /// Bytes that came while it was full.
+    ahead: usize,
+    /// So much came ahead that the peer is not read until the low-water mark is reached.
     blocked: bool,
     /// The connection task, waiting for room.
     producer: Option<Waker>,
@@ -116,6 +123,7 @@ impl InPipe {
             level: Level::default(),
             hwm,
             conflate,
+            ahead: 0,
             blocked: false,
             producer: None,
             source: None,
@@ -126,9 +134,14 @@ impl InPipe {
         }
     }
 
-    /// Messages fetched and not yet received.
+    /// Messages that wait to be received, those included that were read ahead.
     pub(crate) fn unread(&self) -> usize {
         self.queue.len() + self.wire.len()
+    }
+
+    /// Messages that wait to be received, as the mark counts them.
+    pub(crate) fn counted(&self) -> usize {
+        self.unread().min(self.hwm.messages)
     }
 
     /// Takes the next message into `message`; over inproc, fetches what the sender has queued.
@@ -165,7 +178,8 @@ impl InPipe {
     fn consumed(&mut self, size: usize, wakes: &mut Wakes) {
         self.received += 1;
         self.level.sub(1, size);
-        if self.blocked && self.level.is_low(self.hwm) {
+        if (self.ahead > 0 || self.blocked) && self.level.is_low(self.hwm) {
+            self.ahead = 0;
             self.blocked = false;
             wakes.extend(self.producer.take());
         }
@@ -181,6 +195,16 @@ impl InPipe {
                 for message in self.queue.drain(..stale) {
                     pull.consumed.add(1, wire_size(&[], &message));
                 }
+            }
+        }
+    }
+
+    /// The peer is gone: fetches all that is left, as if it had been consumed.
+    fn finish(&mut self, wakes: &mut Wakes) {
+        if let Some(Pull { outbox, key, consumed, .. }) = self.source.take() {
+            outbox.lock().finish(key, consumed, &mut self.queue, wakes);
+            if self.conflate {
+                self.queue.drain(..self.queue.len().saturating_sub(1));
             }
         }
     }
@@ -252,11 +276,10 @@ impl Inbox {
         }
     }
 
-    /// The peer is gone; what it sent stays readable.
+    /// The peer is gone; what it sent stays readable, and counts as sent.
     pub(crate) fn end(&mut self, key: PeerKey, wakes: &mut Wakes) {
         let Some(mut pipe) = self.pipes.remove(key) else { return };
-        pipe.fetch(wakes);
-        pipe.source = None;
+        pipe.finish(wakes);
         let unread = pipe.unread();
         if unread > 0 || self.announce {
             self.past.insert(key, pipe);
@@ -267,8 +290,12 @@ impl Inbox {
     }
 
     /// Drops a peer and all of it that is unread.
-    pub(crate) fn discard(&mut self, key: PeerKey) {
-        self.pipes.remove(key);
+    pub(crate) fn discard(&mut self, key: PeerKey, wakes: &mut Wakes) {
+        if let Some(Pull { outbox, key, consumed, .. }) = self.pipes.remove(key).and_then(|pipe| pipe.source)
+        {
+            // Over inproc the rest is lost at the sender, which knows it.
+            outbox.lock().credit(key, consumed, wakes);
+        }
         self.past.remove(&key);
         self.active.remove(key);
     }
@@ -280,63 +307,58 @@ impl Inbox {
         }
     }
 
-    /// Hands over what a connection task has decoded, emptying `batch`; says how many more
-    /// messages there is room for. The caller decodes no more than the room it was told.
-    pub(crate) fn deliver(&mut self, key: PeerKey, batch: &mut Received, wakes: &mut Wakes) -> usize {
+    /// Hands over what a connection task has read, emptying `batch`; says whether it may read on.
+    pub(crate) fn deliver(&mut self, key: PeerKey, batch: &mut Received, wakes: &mut Wakes) -> bool {
         let Some(pipe) = self.pipes.get_mut(key) else {
             *batch = Received::default();
-            return usize::MAX;
+            return true;
         };
         let count = batch.len();
         if pipe.conflate {
             pipe.queue.extend(batch.by_ref().last());
             pipe.queue.drain(..pipe.queue.len().saturating_sub(1));
         } else {
+            if !pipe.level.admits(pipe.hwm, 1) {
+                pipe.ahead += batch.bytes();
+            }
             pipe.level.add(count, batch.bytes());
             pipe.wire.append(batch);
         }
         if count > 0 {
             self.activate(key, count, wakes);
         }
-        self.room(key)
+        self.is_open(key)
     }
 
     /// Hands over messages that did not come by a connection, an XPUB's notifications. They are
-    /// never turned away, so the caller asks for [`room`](Self::room) where it can.
+    /// never turned away, so the caller asks [`is_open`](Self::is_open) where it can.
     pub(crate) fn insert(&mut self, key: PeerKey, messages: Vec<Message>, wakes: &mut Wakes) {
         let Some(pipe) = self.pipes.get_mut(key) else { return };
         let count = messages.len();
-        pipe.level.add(count, messages.iter().map(|message| wire_size(&[], message)).sum());
+        let bytes = messages.iter().map(|message| wire_size(&[], message)).sum();
+        if !pipe.level.admits(pipe.hwm, 1) {
+            pipe.ahead += bytes;
+        }
+        pipe.level.add(count, bytes);
         pipe.queue.extend(messages);
         self.activate(key, count, wakes);
     }
 
-    /// How many messages there is room for in a pipe.
-    pub(crate) fn room(&mut self, key: PeerKey) -> usize {
-        let Some(pipe) = self.pipes.get_mut(key) else { return usize::MAX };
-        if pipe.conflate {
-            return usize::MAX;
-        }
-        if !pipe.level.admits(pipe.hwm, 1) {
-            pipe.blocked = true;
-        }
-        if pipe.blocked { 0 } else { pipe.hwm.messages - pipe.level.messages }
+    /// Whether a pipe is below its mark, or has fallen to the low-water mark since it was not. A little
+    /// is read beyond the mark, see [`READ_AHEAD`].
+    pub(crate) fn is_open(&mut self, key: PeerKey) -> bool {
+        let Some(pipe) = self.pipes.get_mut(key) else { return true };
+        pipe.blocked |= !pipe.conflate && !pipe.level.admits(pipe.hwm, 1) && pipe.ahead >= READ_AHEAD;
+        !pipe.blocked
     }
 
-    /// Bytes that a pipe may still take.
-    pub(crate) fn room_bytes(&self, key: PeerKey) -> usize {
-        self.pipes.get(key).map_or(usize::MAX, |pipe| pipe.hwm.bytes.saturating_sub(pipe.level.bytes))
-    }
-
-    /// As [`Inbox::room`]; where there is none, `waker` is woken when the pipe opens again.
-    pub(crate) fn wait_room(&mut self, key: PeerKey, waker: &Waker) -> usize {
-        let room = self.room(key);
-        if room == 0
-            && let Some(pipe) = self.pipes.get_mut(key)
-        {
+    /// As [`Inbox::is_open`]; if it is not, `waker` is woken when it is again.
+    pub(crate) fn wait_open(&mut self, key: PeerKey, waker: &Waker) -> bool {
+        let open = self.is_open(key);
+        if !open && let Some(pipe) = self.pipes.get_mut(key) {
             pipe.producer = Some(waker.clone());
         }
-        room
+        open
     }
 
     /// A pipe has something to say: `count` waiting receivers look again.
@@ -368,11 +390,11 @@ impl Inbox {
                 // have to be announced.
                 let more =
                     pipe.unread() > 0 || pipe.source.is_some() || self.active.len() > 1 || self.announce;
-                self.received += 1;
                 self.active.advance();
                 if self.filter.as_ref().is_some_and(|filter| !filter.admits(message)) {
                     continue;
                 }
+                self.received += 1;
                 if more {
                     // A wake-up may have stood for more than one message: it travels on.
                     self.receivers.wake(1, wakes);
@@ -412,10 +434,12 @@ impl Inbox {
 
     /// Drops everything unread, of all peers; says how many messages.
     pub(crate) fn clear(&mut self, wakes: &mut Wakes) -> usize {
+        let received = self.received;
         let (mut dropped, mut message) = (0, Message::new());
         while let Some(popped) = self.pop(&mut message, wakes) {
             dropped += usize::from(matches!(popped, Popped::Message(_)));
         }
+        self.received = received;
         dropped
     }
 
@@ -452,7 +476,7 @@ impl Inbox {
 
     /// Messages of all peers, past ones included, that wait to be received.
     pub(crate) fn unread(&self) -> usize {
-        self.pipes.values().chain(self.past.values()).map(InPipe::unread).sum()
+        self.pipes.values().chain(self.past.values()).map(InPipe::counted).sum()
     }
 }
 

@@ -16,6 +16,8 @@
 
 mod hwm;
 mod inbox;
+#[cfg(all(test, sinew_loom))]
+mod loom;
 mod outbox;
 mod wait;
 mod wire;

@@ -21,6 +21,8 @@ pub(crate) struct Outbox {
     pub(crate) senders: WaitQueue,
     pub(crate) counters: OutCounters,
     closed: bool,
+    /// Messages that closing has lost; whoever waits for the end of it is told the same.
+    pub(crate) undelivered: usize,
     /// Peers of the message being published; kept to reuse its memory.
     matched: Vec<PeerKey>,
     /// Marks the pipes in `matched`, so that overlapping subscriptions give one copy (B5.1).
@@ -279,6 +281,7 @@ impl Outbox {
             senders: WaitQueue::default(),
             counters: OutCounters::default(),
             closed: false,
+            undelivered: 0,
             matched: Vec::new(),
             stamp: 0,
             encoded: WireBuf::default(),
@@ -515,6 +518,19 @@ impl Outbox {
         }
     }
 
+    /// As [`Outbox::pull`], for the last time: what has been fetched counts as consumed.
+    pub(crate) fn finish(
+        &mut self,
+        key: PeerKey,
+        consumed: Level,
+        into: &mut VecDeque<Message>,
+        wakes: &mut Wakes,
+    ) {
+        self.pull(key, consumed, into, wakes);
+        let fetched = self.pipes.get(key).map_or_else(Level::default, OutPipe::level);
+        self.credit(key, fetched, wakes);
+    }
+
     /// The consumer is done with this much of a pipe.
     pub(crate) fn credit(&mut self, key: PeerKey, written: Level, wakes: &mut Wakes) {
         if let Some(pipe) = self.pipes.get_mut(key) {
@@ -579,12 +595,6 @@ impl Outbox {
         }
         // C2.3: a sender that waits at the smaller limit goes on.
         self.free(key, Level::default(), wakes);
-    }
-
-    /// An inproc receiver has fetched all of a pipe before it is taken out.
-    pub(crate) fn settle(&mut self, key: PeerKey, wakes: &mut Wakes) {
-        let level = self.pipes.get(key).map_or_else(Level::default, OutPipe::level);
-        self.credit(key, level, wakes);
     }
 
     /// Takes no more messages for `key`; what is queued is written until `deadline`.

@@ -21,8 +21,6 @@ pub(crate) struct Limits {
 pub(crate) enum Decoded {
     /// All that is there has been taken, but for a message or command that has only begun.
     NeedMore,
-    /// A message is next, and there is no room for one.
-    Full,
     /// A command; more of anything may follow.
     Command(Command),
 }
@@ -51,18 +49,17 @@ impl Decoder {
         Self { limits, checked: 0, begun: Vec::new(), parts: 0, size: 0, needed: 0, failed: None }
     }
 
-    /// Takes frames from `input` and adds at most `room` whole messages to `out`. Messages before an
-    /// error are good; after it every call fails alike.
+    /// Takes frames from `input` and adds the whole messages to `out`, up to the next command. Messages
+    /// before an error are good; after it every call fails alike.
     pub(crate) fn decode(
         &mut self,
         input: &mut BytesMut,
         out: &mut Received,
-        room: usize,
     ) -> Result<Decoded, ProtocolError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let result = self.run(input, out, room);
+        let result = self.run(input, out);
         self.failed = result.as_ref().err().copied();
         result
     }
@@ -72,14 +69,9 @@ impl Decoder {
         self.needed
     }
 
-    fn run(
-        &mut self,
-        input: &mut BytesMut,
-        out: &mut Received,
-        room: usize,
-    ) -> Result<Decoded, ProtocolError> {
+    fn run(&mut self, input: &mut BytesMut, out: &mut Received) -> Result<Decoded, ProtocolError> {
         self.needed = 0;
-        let mut run = Run { messages: 0, end: 0, room };
+        let mut run = Run { messages: 0, end: 0 };
         let stop = self.messages(input, &mut run);
         if run.messages > 0 {
             for block in self.begun.drain(..) {
@@ -93,7 +85,6 @@ impl Decoder {
                 self.needed = bytes;
                 Ok(Decoded::NeedMore)
             }
-            Stop::Full => Ok(Decoded::Full),
             Stop::Command(header) => {
                 if self.checked > 0 {
                     self.begun.push(input.split_to(self.checked).freeze());
@@ -115,9 +106,6 @@ impl Decoder {
             };
             if header.command {
                 return self.command(header, rest);
-            }
-            if run.room == run.messages {
-                return Ok(Stop::Full);
             }
             let size = self.size_with(header)?;
             let Some((_, tail)) = header.split(rest) else {
@@ -173,14 +161,12 @@ struct Run {
     messages: usize,
     /// Where the last one ends in the input.
     end: usize,
-    room: usize,
 }
 
 /// What ends a run of messages.
 enum Stop {
     /// So many bytes are missing from the next frame, at least; 0 where there is none.
     Missing(usize),
-    Full,
     Command(Header),
 }
 
@@ -208,7 +194,7 @@ mod tests {
         let mut decoder = Decoder::new(limits);
         let (mut input, mut out, mut commands) = (BytesMut::from(wire), Received::default(), 0);
         let result = loop {
-            match decoder.decode(&mut input, &mut out, usize::MAX) {
+            match decoder.decode(&mut input, &mut out) {
                 Ok(Decoded::Command(_)) => commands += 1,
                 Ok(_) => break Ok(()),
                 Err(error) => break Err(error),
@@ -259,9 +245,7 @@ mod tests {
         let mut input = BytesMut::from(&encode(&[&body, &body])[..]);
         let range = input.as_ptr_range();
         let mut out = Received::default();
-        Decoder::new(Limits { max_message_size: usize::MAX, ..LIMITS })
-            .decode(&mut input, &mut out, 1)
-            .unwrap();
+        Decoder::new(Limits { max_message_size: usize::MAX, ..LIMITS }).decode(&mut input, &mut out).unwrap();
         for frame in out.next().unwrap().frames() {
             assert_eq!(*frame, &body);
             assert!(range.contains(&frame.as_ptr()));
@@ -284,29 +268,13 @@ mod tests {
     fn commands_come_in_their_place_between_messages() {
         let mut wire = BytesMut::from(&b"\0\x01a\x04\x0A\x09SUBSCRIBE\x04\x08\x06CANCELt\0\x01b"[..]);
         let (mut decoder, mut out) = (Decoder::new(LIMITS), Received::default());
-        let mut next = |out: &mut _| decoder.decode(&mut wire, out, 10);
+        let mut next = |out: &mut _| decoder.decode(&mut wire, out);
         assert_eq!(next(&mut out), Ok(Decoded::Command(Command::Subscribe(Bytes::new()))));
         assert_eq!(peek(&out), ["a"]);
         assert_eq!(next(&mut out), Ok(Decoded::Command(Command::Cancel(Bytes::from_static(b"t")))));
         assert_eq!(peek(&out), ["a"]);
         assert_eq!(next(&mut out), Ok(Decoded::NeedMore));
         assert_eq!(peek(&out), ["a", "b"]);
-    }
-
-    #[test]
-    fn room_bounds_the_messages_and_not_the_commands() {
-        let mut wire = BytesMut::from(&b"\x04\x05\x04PONG\0\x01a\x01\x01b\0\x01c\x04\x05\x04PONG"[..]);
-        let (mut decoder, mut out) = (Decoder::new(LIMITS), Received::default());
-        let mut next = |out: &mut _, room| decoder.decode(&mut wire, out, room);
-        let ignored = Ok(Decoded::Command(Command::Ignored));
-        assert_eq!(next(&mut out, 0), ignored);
-        assert_eq!(next(&mut out, 0), Ok(Decoded::Full));
-        assert_eq!(out.len(), 0);
-        assert_eq!(next(&mut out, 1), Ok(Decoded::Full));
-        assert_eq!(peek(&out), ["a"]);
-        assert_eq!(next(&mut out, 1), ignored);
-        assert_eq!(peek(&out)[1], ["b", "c"]);
-        assert_eq!(next(&mut out, 0), Ok(Decoded::NeedMore));
     }
 
     #[test]
@@ -365,10 +333,10 @@ mod tests {
             let before = b"\0\x01a\x01\x01b";
             let mut input = BytesMut::from(&[&before[..], wire].concat()[..]);
             let (mut decoder, mut out) = (Decoder::new(LIMITS), Received::default());
-            assert_eq!(decoder.decode(&mut input, &mut out, 9), Err(error), "{}", wire.escape_ascii());
+            assert_eq!(decoder.decode(&mut input, &mut out), Err(error), "{}", wire.escape_ascii());
             assert_eq!(peek(&out), ["a"]);
             let mut good = BytesMut::from(&b"\0\x01c"[..]);
-            assert_eq!(decoder.decode(&mut good, &mut out, 9), Err(error));
+            assert_eq!(decoder.decode(&mut good, &mut out), Err(error));
             assert_eq!(peek(&out), ["a"]);
         }
     }
@@ -379,7 +347,7 @@ mod tests {
         let mut input = BytesMut::new();
         let mut feed = |bytes: &[u8]| {
             input.extend_from_slice(bytes);
-            assert_eq!(decoder.decode(&mut input, &mut out, 9), Ok(Decoded::NeedMore));
+            assert_eq!(decoder.decode(&mut input, &mut out), Ok(Decoded::NeedMore));
             decoder.needed()
         };
         assert_eq!(feed(b""), 0);
@@ -393,7 +361,7 @@ mod tests {
         assert_eq!(feed(b"\x04\x05\x04"), 4);
         input.extend_from_slice(b"PONG");
         let ignored = Ok(Decoded::Command(Command::Ignored));
-        assert_eq!(decoder.decode(&mut input, &mut out, 9), ignored);
+        assert_eq!(decoder.decode(&mut input, &mut out), ignored);
         assert_eq!(decoder.needed(), 0);
     }
 
@@ -414,7 +382,7 @@ mod tests {
         let limits = Limits { max_message_size: usize::MAX, max_parts: 4096, max_command: 0 };
         let mut input = BytesMut::from(&[&b"\x01\0".repeat(4095)[..], b"\0\0"].concat()[..]);
         let mut out = Received::default();
-        assert_eq!(Decoder::new(limits).decode(&mut input, &mut out, 9), Ok(Decoded::NeedMore));
+        assert_eq!(Decoder::new(limits).decode(&mut input, &mut out), Ok(Decoded::NeedMore));
         assert_eq!((out.len(), out.bytes()), (1, 8192));
         assert_eq!(out.next().unwrap().frame_count(), 4096);
         assert_eq!((out.len(), out.bytes()), (0, 0));

@@ -32,6 +32,20 @@ impl Received {
         self.bytes
     }
 
+    #[cfg(all(test, sinew_loom))]
+    pub(crate) fn of(messages: impl IntoIterator<Item = Message>) -> Self {
+        let mut received = Self::default();
+        for message in messages {
+            let mut wire = crate::pipe::WireBuf::default();
+            wire.push(message.frames());
+            let mut slices = [std::io::IoSlice::new(&[]); 8];
+            let count = wire.io_slices(&mut slices, usize::MAX);
+            let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
+            received.push(bytes.into(), 1);
+        }
+        received
+    }
+
     /// Adds a block in which `messages` messages end.
     pub(super) fn push(&mut self, block: Bytes, messages: usize) {
         self.bytes = self.bytes.saturating_add(block.len());

@@ -41,6 +41,10 @@ pub(crate) fn offer(core: &Core) -> impl Offer {
 pub(crate) fn take(core: &Core) -> impl Take<(PeerKey, Message)> {
     move |inbox, (from, message), wakes| {
         if core.kind == SocketType::Rep {
+            // Between a request and its reply it waits, where `recv` fails.
+            if matches!(*core.turn.lock(), Turn::MustReply { .. }) && !inbox.is_closed() {
+                return None;
+            }
             let received = rep::take(core)(inbox, message, wakes)?;
             if let Turn::MustReply { peer, .. } = &*core.turn.lock() {
                 *from = *peer;
@@ -56,6 +60,15 @@ pub(crate) fn take(core: &Core) -> impl Take<(PeerKey, Message)> {
                 return Some(Ok(()));
             }
         }
+    }
+}
+
+/// After a message was offered: a REP that has replied receives again.
+pub(crate) fn offered(core: &Core) {
+    if core.kind == SocketType::Rep {
+        let mut wakes = Wakes::new();
+        core.inbox.lock().wake_all(&mut wakes);
+        wakes.fire();
     }
 }
 

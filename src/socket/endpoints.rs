@@ -45,8 +45,16 @@ impl Core {
         }
         match endpoint.target() {
             Target::Inproc(name) => {
-                inproc::bind(self, name, &endpoint)?;
-                self.add(&endpoint, true);
+                // First, so that the peers which it links at once find where they belong.
+                let stop = self.add(&endpoint, true);
+                inproc::bind(self, name, &endpoint).inspect_err(|_| {
+                    stop.cancel();
+                    self.forget_stopped();
+                })?;
+                if self.outbox.lock().is_closed() {
+                    inproc::unbind(self, name);
+                    return Err(BindError::Closed);
+                }
                 Ok(endpoint)
             }
             Target::Network(address) => {
@@ -128,6 +136,16 @@ impl Core {
         }
     }
 
+    /// Forgets an inproc peer. A connecting socket's endpoint goes with it, and can be connected to anew (D3.3).
+    pub(crate) fn unlinked(&self, key: PeerKey) {
+        self.endpoints.lock().list.retain_mut(|entry| !entry.peers.remove(&key) || entry.bound);
+    }
+
+    /// Forgets the endpoints that came to nothing, so that they can be connected to anew (C6.7).
+    pub(crate) fn forget_stopped(&self) {
+        self.endpoints.lock().list.retain(|entry| !entry.stop.is_cancelled());
+    }
+
     /// Stops listening, and ends the connections that came that way (C5.6).
     pub(crate) fn unbind(&self, endpoint: &Endpoint) -> Result<(), UnknownEndpoint> {
         self.remove(endpoint, true)
@@ -144,28 +162,36 @@ impl Core {
             let at = endpoints.find(endpoint, bound).ok_or_else(|| UnknownEndpoint(endpoint.to_string()))?;
             endpoints.list.remove(at)
         };
-        if let (Target::Inproc(name), true) = (endpoint.target(), bound) {
-            inproc::unbind(self, name);
-        }
+        self.leave_name(&entry);
         let deadline = self.linger_deadline();
         for key in entry.peers {
-            self.close_peer(key, deadline, !bound);
+            self.close_peer(&entry.endpoint, key, deadline, !bound);
         }
         // After the pipes: a dialer that is told to stop asks its pipe how long to linger.
         entry.stop.cancel();
         Ok(())
     }
 
-    /// Ends one peer: over inproc at once, else its connection task flushes and ends.
-    fn close_peer(&self, key: PeerKey, deadline: Instant, discard: bool) {
-        if inproc::unlink(self, key) {
+    /// Over inproc: frees the name, or waits for it no longer.
+    fn leave_name(&self, entry: &Entry) {
+        match entry.endpoint.target() {
+            Target::Inproc(name) if entry.bound => inproc::unbind(self, name),
+            Target::Inproc(name) => inproc::stop_waiting(self, name, &entry.peers),
+            Target::Network(_) => {}
+        }
+    }
+
+    /// Ends one peer: over inproc at once, even one that is yet to be met; else its connection task
+    /// flushes and ends.
+    fn close_peer(&self, endpoint: &Endpoint, key: PeerKey, deadline: Instant, discard: bool) {
+        if inproc::unlink(self, key, discard) || matches!(endpoint.target(), Target::Inproc(_)) {
             self.depart(key, discard, DropReason::Linger);
             return;
         }
         let mut wakes = Wakes::new();
         self.outbox.lock().close_pipe(key, deadline, &mut wakes);
         if discard {
-            self.inbox.lock().discard(key);
+            self.inbox.lock().discard(key, &mut wakes);
         }
         wakes.fire();
     }
@@ -189,9 +215,7 @@ impl Core {
         let entries = std::mem::take(&mut self.endpoints.lock().list);
         for entry in entries {
             entry.stop.cancel();
-            if let (Target::Inproc(name), true) = (entry.endpoint.target(), entry.bound) {
-                inproc::unbind(self, name);
-            }
+            self.leave_name(&entry);
         }
         inproc::unlink_all(self);
         self.inbox.lock().close(&mut wakes);
@@ -207,7 +231,8 @@ impl Core {
         let undelivered = outbox.queued();
         outbox.counters.lost(DropReason::Linger, undelivered);
         outbox.pipes.clear();
-        undelivered
+        outbox.undelivered += undelivered;
+        outbox.undelivered
     }
 }
 

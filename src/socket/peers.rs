@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::core::{Core, Tally, Turn};
+use crate::engine::inproc;
 use crate::message::{Frame, Message};
 use crate::monitor::{DropReason, EventKind, PeerInfo, Refused};
 use crate::options::Notify;
@@ -93,6 +94,7 @@ impl Core {
                 if new {
                     self.withdraw(key, &mut wakes);
                 }
+                drop(subscriptions);
                 wakes.fire();
                 return Err(refused);
             }
@@ -101,6 +103,7 @@ impl Core {
             entry.info = Some(info.clone());
         }
         self.outbox.lock().greet(key, self.greeting(), subscriptions.keys().cloned(), &mut wakes);
+        drop(subscriptions);
         wakes.fire();
         Ok(key)
     }
@@ -108,7 +111,7 @@ impl Core {
     /// Undoes `attach` for a peer that turns out not to be wanted.
     fn withdraw(&self, key: PeerKey, wakes: &mut Wakes) {
         self.outbox.lock().detach(key, wakes);
-        self.inbox.lock().discard(key);
+        self.inbox.lock().discard(key, wakes);
         self.peers.lock().remove(key);
     }
 
@@ -155,15 +158,22 @@ impl Core {
         if !new && ids.contains(key) {
             return Ok(None);
         }
-        let mut id = ids.insert(wanted, key);
-        if let Err(taken) = id
-            && self.options.pattern.handover
-        {
-            ids.remove(taken.0);
-            id = ids.insert(wanted, key);
-            outbox.close_pipe(taken.0, Instant::now(), wakes);
-        }
-        id.map(Some).map_err(|_| Refused::IdentityInUse)
+        let id = match ids.insert(wanted, key) {
+            Ok(id) => id,
+            Err(taken) if self.options.pattern.handover => {
+                ids.remove(taken.0);
+                let id = ids.insert(wanted, key).map_err(|_| Refused::IdentityInUse)?;
+                outbox.close_pipe(taken.0, Instant::now(), wakes);
+                drop(outbox);
+                // Over inproc there is no task that would end it.
+                if inproc::unlink(self, taken.0, false) {
+                    self.depart(taken.0, false, DropReason::Disconnect);
+                }
+                id
+            }
+            Err(_) => return Err(Refused::IdentityInUse),
+        };
+        Ok(Some(id))
     }
 
     /// The message that opens a new connection, if any (B3.3, B3.4, B5.15).
@@ -173,8 +183,8 @@ impl Core {
         probe.or_else(|| pattern.hello.clone().map(Message::from))
     }
 
-    /// Takes what a peer has sent, emptying `batch`; says how many more messages it may send.
-    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut Received) -> usize {
+    /// Takes what a peer has sent, emptying `batch`; says whether to read on.
+    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut Received) -> bool {
         let mut wakes = Wakes::new();
         let user: Vec<Message> = match self.kind {
             SocketType::Pub | SocketType::XPub => {
@@ -186,13 +196,13 @@ impl Core {
             }
             _ => Vec::new(),
         };
-        let room = {
+        let open = {
             let mut inbox = self.inbox.lock();
             inbox.insert(key, user, &mut wakes);
             inbox.deliver(key, batch, &mut wakes)
         };
         wakes.fire();
-        room
+        open
     }
 
     /// A message to a publisher is a subscription in the old form (A7.2), or a user's (B5.5).
@@ -201,7 +211,7 @@ impl Core {
         let mut user: Option<Message> = None;
         for (index, frame) in message.frames().enumerate() {
             match frame.split_first() {
-                Some((&what @ (0 | 1), topic)) if index == 0 || (!only_first && user.is_none()) => {
+                Some((&what @ (0 | 1), topic)) if index == 0 || !only_first => {
                     self.subscribed(key, what == 1, topic);
                 }
                 _ => match &mut user {
@@ -222,8 +232,11 @@ impl Core {
         let mut wakes = Wakes::new();
         let news = {
             let mut outbox = self.outbox.lock();
-            let present = outbox.pipes.contains_key(key);
-            let Some(fan) = outbox.fan().filter(|_| present) else {
+            // A peer that is leaving: what it holds is being taken out.
+            if outbox.pipes.get(key).is_none_or(|pipe| pipe.closing().is_some()) {
+                return;
+            }
+            let Some(fan) = outbox.fan() else {
                 Tally::count(&self.tally.unexpected, 1);
                 return;
             };
@@ -298,13 +311,16 @@ impl Core {
     /// A peer is gone, and its pipe with it. What it sent stays readable unless `discard`.
     pub(crate) fn depart(&self, key: PeerKey, discard: bool, reason: DropReason) {
         let mut wakes = Wakes::new();
+        // From here on it cannot subscribe any more (over inproc it might, in another thread).
+        self.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
         self.unsubscribe_all(key, &mut wakes);
         {
             // First, while the key is still taken: a newcomer must not get its place in the inbox.
             let mut inbox = self.inbox.lock();
-            inbox.end(key, &mut wakes);
             if discard {
-                inbox.discard(key);
+                inbox.discard(key, &mut wakes);
+            } else {
+                inbox.end(key, &mut wakes);
             }
         }
         let entry = self.peers.lock().remove(key);

@@ -39,6 +39,9 @@ fn open(message: &mut Message) -> Option<Vec<Frame>> {
 
 pub(super) fn take(core: &Core) -> impl Take<Message> {
     move |inbox, message, wakes| {
+        if inbox.is_closed() {
+            return Some(Err(RecvError::Closed));
+        }
         let mut turn = core.turn.lock();
         if matches!(*turn, Turn::MustReply { .. }) {
             return Some(Err(RecvError::OutOfTurn));
@@ -57,6 +60,9 @@ pub(super) fn take(core: &Core) -> impl Take<Message> {
 
 pub(super) fn offer(core: &Core) -> impl Offer {
     move |outbox, message, wakes| {
+        if outbox.is_closed() {
+            return Err(Refusal::Closed);
+        }
         let mut turn = core.turn.lock();
         let Turn::MustReply { peer, envelope } = &*turn else { return Err(Refusal::OutOfTurn) };
         // The key is the pipe's, not the name's: whoever has the name now did not ask (B2.4).

@@ -71,10 +71,14 @@ receives!(Req, Message, take);
 /// `[number]`, an empty frame, the body (B1.1).
 fn offer(core: &Core) -> impl Offer {
     // B1.4: what came unasked, such as a second reply, must not be taken for the reply to this request.
-    if matches!(*core.turn.lock(), Turn::Idle) {
+    let awaited = matches!(*core.turn.lock(), Turn::AwaitReply { lost: false, .. });
+    if !awaited || core.options.pattern.relaxed {
         core.drop_unread();
     }
     move |outbox, message, wakes| {
+        if outbox.is_closed() {
+            return Err(Refusal::Closed);
+        }
         let pattern = &core.options.pattern;
         let mut turn = core.turn.lock();
         if matches!(*turn, Turn::AwaitReply { lost: false, .. }) && !pattern.relaxed {
@@ -93,6 +97,9 @@ fn offer(core: &Core) -> impl Offer {
 /// The reply, from the peer that was asked; anything else is late, or malformed, and skipped (B1.4, B1.5).
 fn take(core: &Core) -> impl Take<Message> {
     move |inbox, message, wakes| {
+        if inbox.is_closed() {
+            return Some(Err(RecvError::Closed));
+        }
         let mut turn = core.turn.lock();
         let Turn::AwaitReply { peer, number, lost } = *turn else { return Some(Err(RecvError::OutOfTurn)) };
         while let Some(popped) = inbox.pop(message, wakes) {

@@ -15,11 +15,12 @@ mod tcp;
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 #[cfg(all(unix, feature = "ipc"))]
 use tokio::net::UnixStream;
@@ -249,6 +250,13 @@ impl Stream {
     #[inline]
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, io => io.poll_read_ready(cx))
+    }
+
+    /// Whether the peer is known to send nothing any more; what it sent before may still be unread.
+    pub(crate) fn is_read_closed(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let ready = either!(self, io => std::pin::pin!(io.ready(Interest::READABLE)).poll(&mut cx));
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     /// Ready when [`try_write_vectored`](Self::try_write_vectored) may find room, or an error.

@@ -226,10 +226,11 @@ pub(crate) async fn raw<S: Socket>(socket: &S) -> RawPeer {
 
 /// A raw peer of ZMTP 3.`minor` that connects to `socket`.
 pub(crate) async fn raw_as(socket: &impl Socket, kind: &str, minor: u8) -> RawPeer {
-    let present = socket.count().peers.len();
-    let mut peer = RawPeer::connect(&bind(socket).await).await;
+    let endpoint = bind(socket).await;
+    let mut monitor = socket.watch();
+    let mut peer = RawPeer::connect(&endpoint).await;
     peer.handshake(kind, minor).await;
-    socket.peers(present + 1).await.unwrap();
+    until(&mut monitor, EventKind::HandshakeSucceeded).await;
     peer
 }
 

@@ -1,1 +1,399 @@
-//! TODO
+//! B4: addressing by routing id.
+
+use sinew::{
+    Dealer, DisconnectReason, EventKind, Message, Refused, Router, RouterEvent, RoutingId, SendErrorKind,
+};
+
+use crate::kit::{
+    MEDIA, Medium, Socket, Soon, bind, counted, disconnected, event, join, raw, raw_named, raw_server, until,
+};
+use crate::support::raw_peer::{MORE, RawPeer};
+
+fn named(name: &'static str, context: &sinew::Context) -> Dealer {
+    Dealer::builder().context(context).routing_id(name).build().unwrap()
+}
+
+#[tokio::test]
+async fn b4_1_b4_2_a_peer_goes_by_the_identity_that_it_announced() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let router = Router::make(&context);
+        let endpoint = router.binds(&medium.any()).await.unwrap().to_string();
+        let dealers = [named("one", &context), named("two", &context)];
+        for dealer in &dealers {
+            dealer.connects(&endpoint).await.unwrap();
+        }
+        router.peers(2).await.unwrap();
+        for (name, dealer) in ["one", "two"].into_iter().zip(&dealers) {
+            router.send(name, [name, ""]).soon().await.unwrap();
+            assert_eq!(dealer.recv().soon().await.unwrap(), [name, ""], "{medium:?}");
+            dealer.send(["reply", name]).soon().await.unwrap();
+            let (id, message) = router.recv().soon().await.unwrap();
+            assert_eq!((id, message), (RoutingId::from(name), ["reply", name].into()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn b4_3_a_generated_id_is_five_bytes_and_begins_with_zero_and_none_may_be_chosen_so() {
+    let router = Router::new();
+    let mut ids = std::collections::HashSet::new();
+    let mut peers = Vec::new();
+    for _ in 0..5 {
+        let mut peer = raw(&router).await;
+        peer.send_msg(&[b"x"]).await;
+        let id = router.recv().soon().await.unwrap().0;
+        assert_eq!((id.as_ref().len(), id.as_ref()[0]), (5, 0));
+        assert!(ids.insert(id));
+        peers.push(peer);
+    }
+    for bad in [&b"\0"[..], b"\0abc", &[7; 256]] {
+        assert!(Dealer::builder().routing_id(bad.to_vec()).build().is_err());
+    }
+    assert!(Dealer::builder().routing_id(vec![7; 255]).build().is_ok());
+}
+
+#[tokio::test]
+async fn b4_4_the_peer_of_a_connecting_router_is_routable_after_the_handshake() {
+    let router = Router::builder().mandatory(true).build().unwrap();
+    let dealer = Dealer::builder().routing_id("D").build().unwrap();
+    let endpoint = bind(&dealer).await;
+    router.connect(&endpoint[..]).await.unwrap();
+    assert_eq!(router.try_send("D", "early").unwrap_err().kind(), SendErrorKind::Unroutable);
+    router.wait_for_peers(1).soon().await.unwrap();
+    router.send("D", "now").soon().await.unwrap();
+    assert_eq!(dealer.recv().soon().await.unwrap(), "now");
+}
+
+/// Limits D25. libzmq leaves the newcomer connected and mute.
+#[tokio::test]
+async fn b4_6_d25_duplicate_identity_is_refused() {
+    let router = Router::new();
+    let mut monitor = router.monitor();
+    let endpoint = bind(&router).await;
+    let mut victim = raw_named(&endpoint, "DEALER", b"name").await;
+    router.wait_for_peers(1).soon().await.unwrap();
+    let mut thief = raw_named(&endpoint, "DEALER", b"name").await;
+    until(&mut monitor, EventKind::Refused(Refused::IdentityInUse)).await;
+    assert_eq!(thief.recv_command().await.0, "ERROR");
+    thief.expect_closed().await;
+    router.send("name", "for the victim").soon().await.unwrap();
+    assert_eq!(victim.recv_msg().await, [b"for the victim"]);
+    victim.send_msg(&[b"x"]).await;
+    assert_eq!(router.recv().soon().await.unwrap(), ("name".into(), "x".into()));
+    // Once the victim is gone the name is free.
+    drop(victim);
+    counted(&router, |stats| stats.peers.is_empty()).await;
+    let mut heir = raw_named(&endpoint, "DEALER", b"name").await;
+    router.wait_for_peers(1).soon().await.unwrap();
+    router.send("name", "for the heir").soon().await.unwrap();
+    assert_eq!(heir.recv_msg().await, [b"for the heir"]);
+}
+
+#[tokio::test]
+async fn d25_duplicate_identity_over_inproc_is_an_error_to_the_newcomer() {
+    let context = sinew::Context::new();
+    let (router, victim, thief) = (Router::make(&context), named("name", &context), named("name", &context));
+    let name = join(Medium::Inproc, &router, &victim).await;
+    let error = thief.connects(&name).await.unwrap_err();
+    assert_eq!(error, sinew::ConnectError::Refused(Refused::IdentityInUse));
+    router.send("name", "for the victim").soon().await.unwrap();
+    assert_eq!(victim.recv().soon().await.unwrap(), "for the victim");
+    assert!(thief.stats().peers.is_empty());
+    drop(victim);
+    thief.connects(&name).await.unwrap();
+    router.send("name", "for the heir").soon().await.unwrap();
+    assert_eq!(thief.recv().soon().await.unwrap(), "for the heir");
+}
+
+/// Ports the idea of libzmq's `test_router_handover`.
+#[tokio::test]
+async fn b4_7_with_handover_the_newcomer_takes_the_name_and_the_old_connection_ends() {
+    let router = Router::builder().handover(true).build().unwrap();
+    let mut monitor = router.monitor();
+    let endpoint = bind(&router).await;
+    let mut old = raw_named(&endpoint, "DEALER", b"name").await;
+    old.send_msg(&[b"from the old"]).await;
+    old.settle().await;
+    let mut new = raw_named(&endpoint, "DEALER", b"name").await;
+    assert_eq!(disconnected(&mut monitor).await, DisconnectReason::ClosedByUs);
+    assert_eq!(old.expect_closed().await, b"");
+    router.send("name", "for the new").soon().await.unwrap();
+    assert_eq!(new.recv_msg().await, [b"for the new"]);
+    // A reply to what the old one said is not for the new one.
+    let (id, message) = router.recv().soon().await.unwrap();
+    assert_eq!(message, "from the old");
+    router.send(&id, "for the old").soon().await.unwrap();
+    new.settle().await;
+    assert_eq!(router.stats().dropped.no_route, 1);
+}
+
+#[tokio::test]
+async fn b4_7_handover_over_inproc_ends_the_old_peer() {
+    let context = sinew::Context::new();
+    let router = Router::builder().context(&context).handover(true).build().unwrap();
+    let (old, new) = (named("name", &context), named("name", &context));
+    let name = join(Medium::Inproc, &router, &old).await;
+    new.connects(&name).await.unwrap();
+    router.send("name", "for the new").soon().await.unwrap();
+    assert_eq!(new.recv().soon().await.unwrap(), "for the new");
+    counted(&router, |stats| stats.peers.len() == 1).await;
+    assert!(old.stats().peers.is_empty());
+}
+
+#[tokio::test]
+async fn b4_8_what_cannot_be_routed_is_dropped_and_counted() {
+    let router = Router::new();
+    router.send("nobody", ["a", "b"]).soon().await.unwrap();
+    router.try_send("nobody", "c").unwrap();
+    assert_eq!(router.stats().dropped.no_route, 2);
+    let router = Router::builder().send_hwm(1).send_buffer(4096).build().unwrap();
+    let mut peer = raw_named(&bind(&router).await, "DEALER", b"D").await;
+    router.wait_for_peers(1).soon().await.unwrap();
+    for _ in 0..5 {
+        router.send("D", vec![0; 8_000_000]).soon().await.unwrap();
+    }
+    assert_eq!(router.stats().dropped.high_water_mark, 4);
+    assert_eq!(peer.recv_msg().await[0].len(), 8_000_000);
+}
+
+/// Ports the ideas of libzmq's `test_router_mandatory` and `_hwm`.
+#[tokio::test]
+async fn b4_9_mandatory_says_unroutable_and_full_and_waits_for_room() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let router = Router::builder().context(&context).mandatory(true).send_hwm(1);
+        let router = router.send_hwm_bytes(0).send_buffer(4096).build().unwrap();
+        let dealer = Dealer::builder().context(&context).routing_id("D").recv_hwm(1).build().unwrap();
+        let error = router.send("D", ["a", "b"]).soon().await.unwrap_err();
+        assert_eq!((error.kind(), error.into_message()), (SendErrorKind::Unroutable, ["a", "b"].into()));
+        join(medium, &router, &dealer).await;
+        let mut accepted = 0;
+        while router.try_send("D", vec![0; 8_000_000]).is_ok() {
+            accepted += 1;
+            tokio::task::yield_now().await;
+            assert!(accepted < 20);
+        }
+        let error = router.try_send("D", "x").unwrap_err();
+        assert_eq!(error.kind(), SendErrorKind::Full);
+        let mut sending = Box::pin(router.send("D", "last"));
+        assert!(futures::poll!(&mut sending).is_pending());
+        for _ in 0..accepted {
+            assert_eq!(dealer.recv().soon().await.unwrap()[0].len(), 8_000_000);
+        }
+        sending.soon().await.unwrap();
+        assert_eq!(dealer.recv().soon().await.unwrap(), "last", "{medium:?}");
+        drop(dealer);
+        counted(&router, |stats| stats.peers.is_empty()).await;
+        assert_eq!(router.send("D", "x").soon().await.unwrap_err().kind(), SendErrorKind::Unroutable);
+    }
+}
+
+/// A waiter for one peer must not swallow the wake-up of a waiter for another.
+#[tokio::test]
+async fn b4_9_a_sender_stuck_on_one_peer_does_not_hold_up_the_others() {
+    let context = sinew::Context::new();
+    let router = Router::builder().context(&context).mandatory(true).send_hwm(1).build().unwrap();
+    let name = crate::kit::inproc();
+    router.bind(&name[..]).await.unwrap();
+    let small = |id| Dealer::builder().context(&context).routing_id(id).recv_hwm(1).build().unwrap();
+    let (stuck, quick) = (small("stuck"), small("quick"));
+    stuck.connects(&name).await.unwrap();
+    quick.connects(&name).await.unwrap();
+    let mut senders = Vec::new();
+    for (id, count) in [("stuck", 3), ("stuck", 3), ("quick", 100)] {
+        let router = router.clone();
+        senders.push(tokio::spawn(async move {
+            for _ in 0..count {
+                router.send(id, "x").await.unwrap();
+            }
+        }));
+    }
+    for _ in 0..100 {
+        quick.recv().soon().await.unwrap();
+    }
+    senders.pop().unwrap().soon().await.unwrap();
+    assert!(!senders[0].is_finished());
+}
+
+#[tokio::test]
+async fn b4_9_a_sender_that_waits_for_room_learns_that_the_peer_has_left() {
+    let router = Router::builder().mandatory(true).send_hwm(1).send_buffer(4096).build().unwrap();
+    let peer = raw_named(&bind(&router).await, "DEALER", b"D").await;
+    router.wait_for_peers(1).soon().await.unwrap();
+    router.send("D", vec![0; 8_000_000]).soon().await.unwrap();
+    let mut sending = Box::pin(router.send("D", "x"));
+    assert!(futures::poll!(&mut sending).is_pending());
+    drop(peer);
+    assert_eq!(sending.soon().await.unwrap_err().kind(), SendErrorKind::Unroutable);
+}
+
+#[tokio::test]
+async fn b4_12_what_a_peer_said_stays_readable_and_what_was_for_it_is_dropped_and_counted() {
+    let router = Router::builder().send_buffer(4096).build().unwrap();
+    let mut peer = raw_named(&bind(&router).await, "DEALER", b"D").await;
+    peer.send_msg(&[b"last words"]).await;
+    peer.settle().await;
+    for _ in 0..3 {
+        router.send("D", vec![0; 4_000_000]).soon().await.unwrap();
+    }
+    peer.reset();
+    counted(&router, |stats| stats.peers.is_empty()).await;
+    let stats = router.stats();
+    assert_eq!(stats.dropped.disconnect + stats.sent, 3);
+    assert_eq!(router.recv().soon().await.unwrap(), ("D".into(), "last words".into()));
+    router.send("D", "x").soon().await.unwrap();
+    assert_eq!(router.stats().dropped.no_route, 1);
+}
+
+/// Limits D26.
+#[tokio::test]
+async fn d26_replies_to_a_peer_that_left_do_not_reach_who_took_its_name() {
+    let router = Router::new();
+    let endpoint = bind(&router).await;
+    let mut victim = raw_named(&endpoint, "DEALER", b"name").await;
+    let mut ids = Vec::new();
+    for _ in 0..100 {
+        victim.send_msg(&[b"question"]).await;
+        ids.push(router.recv().soon().await.unwrap().0);
+    }
+    drop(victim);
+    counted(&router, |stats| stats.peers.is_empty()).await;
+    let mut thief = raw_named(&endpoint, "DEALER", b"name").await;
+    router.wait_for_peers(1).soon().await.unwrap();
+    for id in &ids {
+        router.send(id, "secret").soon().await.unwrap();
+    }
+    thief.settle().await;
+    assert_eq!(router.stats().dropped.no_route, 100);
+    // By name it is reached.
+    router.send("name", "public").soon().await.unwrap();
+    assert_eq!(thief.recv_msg().await, [b"public"]);
+}
+
+#[tokio::test]
+async fn b4_12_on_the_connecting_side_the_pipe_and_its_id_survive_a_reconnect() {
+    let router = Router::builder().mandatory(true).build().unwrap();
+    let mut monitor = router.monitor();
+    let (listener, mut peer) = raw_server(&router).await;
+    peer.send_msg(&[b"x"]).await;
+    let id = router.recv().soon().await.unwrap().0;
+    drop(peer);
+    disconnected(&mut monitor).await;
+    router.send(&id, "queued").soon().await.unwrap();
+    // B4.13: a name that comes later is ignored.
+    let mut peer = listener.accept().await;
+    peer.greeting(1).await;
+    peer.ready("DEALER", Some(b"late name"), &[]).await;
+    peer.recv_greeting().await;
+    peer.recv_ready().await;
+    assert_eq!(peer.recv_msg().await, [b"queued"]);
+    peer.send_msg(&[b"y"]).await;
+    assert_eq!(router.recv().soon().await.unwrap().0, id);
+    assert_eq!(router.try_send("late name", "x").unwrap_err().kind(), SendErrorKind::Unroutable);
+}
+
+/// Ports the idea of libzmq's `test_router_notify`.
+#[tokio::test]
+async fn b4_14_peers_that_come_and_go_are_told_in_order_with_their_messages() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let router = Router::builder().context(&context).notify(true).build().unwrap();
+        let dealer = named("D", &context);
+        join(medium, &router, &dealer).await;
+        dealer.send("1").soon().await.unwrap();
+        dealer.send("2").soon().await.unwrap();
+        dealer.close().soon().await;
+        let id = RoutingId::from("D");
+        let said = |message: &str| RouterEvent::Message(id.clone(), message.into());
+        for expected in
+            [RouterEvent::Connected(id.clone()), said("1"), said("2"), RouterEvent::Disconnected(id.clone())]
+        {
+            assert_eq!(router.recv_event().soon().await.unwrap(), expected, "{medium:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn b4_14_a_failed_handshake_notifies_nothing_and_a_partial_message_is_not_glued_to_the_notice() {
+    let router = Router::builder().notify(true).build().unwrap();
+    let mut monitor = router.monitor();
+    let endpoint = bind(&router).await;
+    let mut failing = RawPeer::connect(&endpoint).await;
+    failing.send_raw(b"not ZMTP").await;
+    crate::kit::handshake_failed(&mut monitor).await;
+    let mut peer = raw_named(&endpoint, "DEALER", b"D").await;
+    peer.send_msg(&[b"whole"]).await;
+    peer.send_frame(MORE, b"part").await;
+    peer.finish().await;
+    let id = RoutingId::from("D");
+    assert_eq!(router.recv_event().soon().await.unwrap(), RouterEvent::Connected(id.clone()));
+    let whole = RouterEvent::Message(id.clone(), "whole".into());
+    assert_eq!(router.recv_event().soon().await.unwrap(), whole);
+    assert_eq!(router.recv_event().soon().await.unwrap(), RouterEvent::Disconnected(id));
+    assert!(router.try_recv_event().is_err());
+}
+
+#[tokio::test]
+async fn notices_are_skipped_by_recv() {
+    let router = Router::builder().notify(true).build().unwrap();
+    let dealer = Dealer::new();
+    join(Medium::Tcp, &router, &dealer).await;
+    dealer.send("x").soon().await.unwrap();
+    assert_eq!(router.recv().soon().await.unwrap().1, "x");
+    drop(dealer);
+    counted(&router, |stats| stats.peers.is_empty()).await;
+    assert_eq!(router.try_recv(), Err(sinew::RecvError::Empty));
+}
+
+/// Ports the idea of libzmq's `test_issue_566`: a dealer of a known name is reached as soon as it is there.
+#[tokio::test]
+async fn issue_566_a_known_name_is_routable_as_soon_as_its_peer_is_there() {
+    let router = Router::builder().mandatory(true).build().unwrap();
+    let endpoint = bind(&router).await;
+    for i in 0..20 {
+        let name = format!("dealer-{i}");
+        let dealer = Dealer::builder().routing_id(name.clone()).build().unwrap();
+        dealer.connect(&endpoint[..]).await.unwrap();
+        router.wait_for_peers(1).soon().await.unwrap();
+        router.send(name, "hello").soon().await.unwrap();
+        assert_eq!(dealer.recv().soon().await.unwrap(), "hello");
+        drop(dealer);
+        counted(&router, |stats| stats.peers.is_empty()).await;
+    }
+}
+
+/// Ports the idea of libzmq's `test_spec_router`.
+#[tokio::test]
+async fn b4_a_router_takes_its_peers_in_turn() {
+    let router = Router::new();
+    let mut peers = [raw(&router).await, raw(&router).await, raw(&router).await];
+    for peer in &mut peers {
+        for _ in 0..4 {
+            peer.send_msg(&[b"x", b"y"]).await;
+        }
+    }
+    counted(&router, |stats| stats.unread == 12).await;
+    for _ in 0..4 {
+        let turn: std::collections::HashSet<_> = (0..3).map(|_| router.try_recv().unwrap().0).collect();
+        assert_eq!(turn.len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connecter_tries_again_and_gets_in_when_the_name_is_free() {
+    let router = Router::new();
+    let endpoint = bind(&router).await;
+    let context = sinew::Context::new();
+    let (first, second) = (named("name", &context), named("name", &context));
+    first.connect(&endpoint[..]).await.unwrap();
+    router.wait_for_peers(1).soon().await.unwrap();
+    let mut monitor = second.monitor();
+    second.connect(&endpoint[..]).await.unwrap();
+    event(&mut monitor, |event| matches!(event.kind, EventKind::Disconnected(_)).then_some(())).await;
+    drop(first);
+    counted(&router, |stats| stats.peers.is_empty()).await;
+    router.wait_for_peers(1).soon().await.unwrap();
+    router.send("name", "in").soon().await.unwrap();
+    assert_eq!(second.recv().soon().await.unwrap(), Message::from("in"));
+}
