@@ -45,7 +45,9 @@ impl Transport {
     }
 }
 
+/// So many cases, or `PROPTEST_CASES`.
 fn cases(cases: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(cases);
     ProptestConfig { failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::with_cases(cases) }
 }
 
