@@ -33,7 +33,10 @@ async fn a11_1_d8_the_parts_of_a_message_count_together() {
         peer.send_frame(MORE, &[0; 100]).await;
     }
     let reason = disconnected(&mut monitor).await;
-    assert!(matches!(reason, DisconnectReason::Protocol(ProtocolError::OversizedMessage { .. })), "{reason:?}");
+    assert!(
+        matches!(reason, DisconnectReason::Protocol(ProtocolError::OversizedMessage { .. })),
+        "{reason:?}"
+    );
     assert_eq!(pull.stats().unread, 0);
 }
 
@@ -58,7 +61,10 @@ async fn a11_5_d9_empty_parts_are_not_free() {
     assert_eq!(pull.recv().soon().await.unwrap().frame_count(), 10);
     peer.send_msg(&[&b""[..]; 11]).await;
     let reason = disconnected(&mut monitor).await;
-    assert!(matches!(reason, DisconnectReason::Protocol(ProtocolError::OversizedMessage { .. })), "{reason:?}");
+    assert!(
+        matches!(reason, DisconnectReason::Protocol(ProtocolError::OversizedMessage { .. })),
+        "{reason:?}"
+    );
 }
 
 #[tokio::test]
@@ -130,7 +136,11 @@ async fn d12_a_flood_of_tiny_messages_leaves_a_good_peer_its_turn() {
     let (mut served, mut flooded) = (0, 0);
     while served < 20 || flooded < 50_000 {
         let message = pull.recv().soon().await.unwrap();
-        if message[0].is_empty() { flooded += 1 } else { served += 1 }
+        if message[0].is_empty() {
+            flooded += 1
+        } else {
+            served += 1
+        }
         assert!(pull.stats().unread <= 2000);
     }
     flood.soon().await.unwrap();

@@ -85,7 +85,8 @@ async fn g1_6_streamer_keeps_order_and_parts() {
 #[tokio::test]
 async fn g1_2_a_stuck_sink_holds_its_source_up_and_the_proxy_still_ends() {
     let context = sinew::Context::new();
-    let (front, back) = (Pull::builder().context(&context).recv_hwm(2).build().unwrap(), Push::make(&context));
+    let (front, back) =
+        (Pull::builder().context(&context).recv_hwm(2).build().unwrap(), Push::make(&context));
     let name = inproc();
     front.bind(&name[..]).await.unwrap();
     let device = tokio::spawn(proxy(front.clone(), back.clone(), None));

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sinew::{Dealer, Pair, Pub, Pull, Push, RecvError, Rep, Req, Router, SendErrorKind, Sub, XPub, XSub};
+use sinew::{Dealer, Pair, Pub, Pull, Push, RecvError, Router, SendErrorKind, Sub, XSub};
 
 use crate::kit::{
-    MEDIA, Medium, Receives, Sends, Socket, Soon, answer, bind, counted, disconnected, fill, for_each, inproc,
-    join, raw, raw_server, unused_tcp,
+    MEDIA, Medium, Receives, Sends, Socket, Soon, answer, bind, counted, disconnected, fill, for_each,
+    inproc, join, raw, raw_server, unused_tcp,
 };
 use crate::support::raw_peer::RawListener;
 
@@ -219,20 +219,15 @@ async fn c2_4_a_full_inbound_queue_stops_reading_for_every_receiving_type() {
 
 #[tokio::test]
 async fn c3_1_c3_2_credit_comes_back_by_half_of_the_mark_at_the_latest() {
-    for medium in MEDIA {
-        let context = sinew::Context::new();
-        let push = Push::builder().context(&context).send_hwm(5).build().unwrap();
-        let pull = Pull::builder().context(&context).recv_hwm(5).build().unwrap();
-        join(medium, &pull, &push).await;
-        if medium != Medium::Inproc {
-            continue;
-        }
-        assert_eq!(fill(&push), 10);
-        for _ in 0..5 {
-            pull.recv().soon().await.unwrap();
-        }
-        assert_eq!(fill(&push), 5);
+    let context = sinew::Context::new();
+    let push = Push::builder().context(&context).send_hwm(5).build().unwrap();
+    let pull = Pull::builder().context(&context).recv_hwm(5).build().unwrap();
+    join(Medium::Inproc, &pull, &push).await;
+    assert_eq!(fill(&push), 10);
+    for _ in 0..5 {
+        pull.recv().soon().await.unwrap();
     }
+    assert_eq!(fill(&push), 5);
 }
 
 #[tokio::test]
@@ -472,19 +467,15 @@ async fn c7_1_only_the_newest_message_is_kept_outbound_and_the_mark_does_not_app
 
 #[tokio::test]
 async fn c7_2_over_inproc_and_for_a_sub_it_keeps_whole_messages() {
-    for medium in [Medium::Inproc] {
-        let context = sinew::Context::new();
-        let publisher = Pub::make(&context);
-        let sub = Sub::builder().context(&context).conflate(true).subscribe("").build().unwrap();
-        join(medium, &publisher, &sub).await;
-        for i in 0..20_u8 {
-            publisher.send([&[i][..], b"second part"]).soon().await.unwrap();
-        }
-        assert_eq!(sub.recv().soon().await.unwrap(), [&[19][..], b"second part"]);
-        assert_eq!(sub.try_recv(), Err(RecvError::Empty));
+    let context = sinew::Context::new();
+    let publisher = Pub::make(&context);
+    let sub = Sub::builder().context(&context).conflate(true).subscribe("").build().unwrap();
+    join(Medium::Inproc, &publisher, &sub).await;
+    for i in 0..20_u8 {
+        publisher.send([&[i][..], b"second part"]).soon().await.unwrap();
     }
-    let xpub = XPub::new();
-    drop((xpub, Req::new(), Rep::new()));
+    assert_eq!(sub.recv().soon().await.unwrap(), [&[19][..], b"second part"]);
+    assert_eq!(sub.try_recv(), Err(RecvError::Empty));
 }
 
 #[tokio::test]

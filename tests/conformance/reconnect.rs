@@ -7,8 +7,8 @@ use sinew::{
 };
 
 use crate::kit::{
-    MEDIA, Socket, Soon, answer, counted, disconnected, event, handshake_failed, raw_server,
-    unused_tcp, until,
+    MEDIA, Socket, Soon, answer, counted, disconnected, event, handshake_failed, raw_server, until,
+    unused_tcp,
 };
 use crate::support::raw_peer::RawListener;
 
