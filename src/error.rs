@@ -23,7 +23,8 @@ use crate::proto::SocketType;
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendError {
     kind: SendErrorKind,
-    message: Message,
+    // In a box, so that the results of the verbs stay small.
+    message: Box<Message>,
 }
 
 /// Why a message was not sent.
@@ -48,8 +49,8 @@ pub enum SendErrorKind {
 }
 
 impl SendError {
-    pub(crate) const fn new(kind: SendErrorKind, message: Message) -> Self {
-        Self { kind, message }
+    pub(crate) fn new(kind: SendErrorKind, message: Message) -> Self {
+        Self { kind, message: Box::new(message) }
     }
 
     /// Why it was not sent.
@@ -61,7 +62,7 @@ impl SendError {
     /// The message, as it was given.
     #[must_use]
     pub fn into_message(self) -> Message {
-        self.message
+        *self.message
     }
 }
 

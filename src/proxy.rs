@@ -83,6 +83,9 @@ pub async fn proxy(frontend: impl Device, backend: impl Device, capture: Option<
     tokio::select! {
         () = forward(front, back, capture.as_ref()) => {}
         () = forward(back, front, capture.as_ref()) => {}
+        // A direction that waits for room does not see its source close.
+        _ = front.outbox_ready(|_| false) => {}
+        _ = back.outbox_ready(|_| false) => {}
     }
 }
 

@@ -198,7 +198,6 @@ impl Router {
     /// # Errors
     ///
     /// As [`send`](Self::send), and with `mandatory` also [`Full`](crate::SendErrorKind::Full).
-    #[allow(clippy::result_large_err, reason = "the message comes back")]
     pub fn try_send(&self, to: impl Into<RoutingId>, message: impl Into<Message>) -> Result<(), SendError> {
         let (core, to) = (&*self.handle.core, to.into());
         core.try_send(message.into(), offer(core, &to))

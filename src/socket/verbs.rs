@@ -34,7 +34,6 @@ macro_rules! sends {
             /// [`Full`](crate::SendErrorKind::Full) or [`NoPeer`](crate::SendErrorKind::NoPeer), or as
             /// [`send`](Self::send). The message is in the error.
             #[inline]
-            #[allow(clippy::result_large_err, reason = "the message comes back")]
             pub fn try_send(&self, message: impl Into<crate::Message>) -> Result<(), crate::SendError> {
                 let core = &*self.handle.core;
                 core.try_send(message.into(), $offer(core))

@@ -82,14 +82,15 @@ async fn a1_padding_and_the_signature_s_other_bits_are_not_interpreted() {
 async fn a1_5_as_server_is_not_required_and_not_refused() {
     let pull = Pull::new();
     let endpoint = bind(&pull).await;
-    for (count, as_server) in [(1, false), (2, true)] {
+    let mut peers = Vec::new();
+    for as_server in [false, true] {
         let mut peer = RawPeer::connect(&endpoint).await;
         peer.send_raw(&greeting_bytes(1, "NULL", as_server)).await;
         peer.ready("PUSH", None, &[]).await;
         peer.recv_greeting().await;
         peer.recv_ready().await;
-        pull.wait_for_peers(count).soon().await.unwrap();
-        std::mem::forget(peer);
+        peers.push(peer);
+        pull.wait_for_peers(peers.len()).soon().await.unwrap();
     }
 }
 

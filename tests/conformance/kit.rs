@@ -81,7 +81,6 @@ pub(crate) trait Socket: Clone + Sized {
     async fn binds(&self, endpoint: &str) -> Result<Endpoint, BindError>;
     async fn connects(&self, endpoint: &str) -> Result<(), ConnectError>;
     fn unbinds(&self, endpoint: &str) -> Result<(), sinew::Error>;
-    fn disconnects(&self, endpoint: &str) -> Result<(), sinew::Error>;
     async fn peers(&self, count: usize) -> Result<(), SocketClosed>;
     fn watch(&self) -> Monitor;
     fn count(&self) -> Stats;
@@ -118,9 +117,6 @@ macro_rules! sockets {
             }
             fn unbinds(&self, endpoint: &str) -> Result<(), sinew::Error> {
                 self.unbind(endpoint)
-            }
-            fn disconnects(&self, endpoint: &str) -> Result<(), sinew::Error> {
-                self.disconnect(endpoint)
             }
             async fn peers(&self, count: usize) -> Result<(), SocketClosed> {
                 self.wait_for_peers(count).soon().await

@@ -120,7 +120,8 @@ impl RawPeer {
         if let Err(e) = read {
             panic!("{what}: {e} after {bytes:02x?}");
         }
-        assert_eq!(bytes.len(), count, "{what}: closed after {bytes:02x?}");
+        let begin = &bytes[..bytes.len().min(256)];
+        assert_eq!(bytes.len(), count, "{what}: closed after {begin:02x?}");
         bytes
     }
 }
