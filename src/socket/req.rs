@@ -171,3 +171,21 @@ impl Drop for Abandon<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::SinkExt;
+
+    use crate::{Rep, Req};
+
+    #[tokio::test]
+    async fn flushing_a_relaxed_req_does_not_drop_the_reply() {
+        let (server, mut client) = (Rep::new(), Req::builder().relaxed(true).build().unwrap());
+        server.bind("inproc://flushing-a-relaxed-req").await.unwrap();
+        client.connect("inproc://flushing-a-relaxed-req").await.unwrap();
+        client.feed("request".into()).await.unwrap();
+        server.send(server.recv().await.unwrap()).await.unwrap();
+        client.flush().await.unwrap();
+        assert_eq!(client.try_recv().unwrap(), "request");
+    }
+}

@@ -77,11 +77,10 @@ macro_rules! sends {
             type Error = crate::SendError;
 
             fn poll_ready(
-                mut self: std::pin::Pin<&mut Self>,
+                self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<Result<(), Self::Error>> {
-                let core = self.handle.core.clone();
-                self.handle.poll_outgoing(cx, $offer(&core))
+                self.poll_flush(cx)
             }
 
             fn start_send(
@@ -96,6 +95,10 @@ macro_rules! sends {
                 mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<Result<(), Self::Error>> {
+                // Not even the offer is made: a REQ's drops what is unread.
+                if self.handle.outgoing.is_none() {
+                    return std::task::Poll::Ready(Ok(()));
+                }
                 let core = self.handle.core.clone();
                 self.handle.poll_outgoing(cx, $offer(&core))
             }

@@ -65,11 +65,12 @@ async fn our_slow_pull_holds_libzmq_push_up() {
         let held = theirs.run("fill", fill(0)).await;
         assert!((20..HELD).contains(&held), "{over:?}: {held}");
         assert!(ours.stats().unread <= 10, "{:?}", ours.stats());
-        // Once more: what is read makes room for as much.
-        expect_ours(&ours, 0..held / 2).await;
+        // Once more: what is received makes room for as much. A little is read ahead of a full queue, so most of it.
+        let most = held - 10;
+        expect_ours(&ours, 0..most).await;
         let more = theirs.run("fill", fill(held)).await;
         assert!(more > held, "{over:?}: {more} after {held}");
-        expect_ours(&ours, held / 2..more).await;
+        expect_ours(&ours, most..more).await;
         theirs.close().await;
     }
 }
