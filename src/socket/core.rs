@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use slotmap::SecondaryMap;
@@ -62,6 +62,8 @@ pub(crate) struct Tally {
     pub(crate) reconnects: AtomicU64,
     pub(crate) unexpected: AtomicU64,
     pub(crate) refused: AtomicU64,
+    /// Reported by `close`.
+    pub(crate) undelivered: AtomicUsize,
     requests: AtomicU32,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -214,7 +215,8 @@ impl Core {
         let undelivered = outbox.queued();
         outbox.counters.lost(DropReason::Linger, undelivered);
         outbox.pipes.clear();
-        undelivered
+        // Whoever asks again is told the same.
+        self.tally.undelivered.fetch_add(undelivered, Ordering::Relaxed) + undelivered
     }
 }
 
