@@ -956,3 +956,20 @@ async fn c5_6_unbind_ends_the_peers_that_came_that_way() {
         assert_eq!(error.kind(), SendErrorKind::NoPeer, "{transport:?}");
     }
 }
+
+/// 8: what was not delivered is reported, and to whoever asks.
+#[tokio::test]
+async fn close_reports_the_same_to_all_who_wait_for_it() {
+    for transport in [Transport::Inproc, Transport::Ipc] {
+        let push = Push::builder().linger(Duration::ZERO).build().unwrap();
+        push.connect(transport.endpoint()).await.unwrap();
+        for _ in 0..3 {
+            push.try_send("nobody there").unwrap();
+        }
+        let both = async { tokio::join!(push.close(), push.close()) };
+        let (first, second) = within("both", both).await;
+        let third = within("a late one", push.close()).await;
+        assert_eq!([first, second, third].map(|closed| closed.undelivered), [3; 3], "{transport:?}");
+        assert_eq!(push.stats().dropped.linger, 3);
+    }
+}

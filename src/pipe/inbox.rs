@@ -426,8 +426,15 @@ impl Inbox {
     /// Puts a message back where it came from, as if it had not been received.
     pub(crate) fn unpop(&mut self, key: PeerKey, message: Message, wakes: &mut Wakes) {
         if let Some(pipe) = self.get_mut(key) {
-            pipe.level.add(1, wire_size(&[], &message));
+            let size = wire_size(&[], &message);
+            match &mut pipe.source {
+                None => pipe.level.add(1, size),
+                // If the sender has been told already, it may send one more than it should.
+                Some(pull) => pull.consumed.sub(1, size),
+            }
+            pipe.received = pipe.received.saturating_sub(1);
             pipe.queue.push_front(message);
+            self.received = self.received.saturating_sub(1);
             self.activate(key, 1, wakes);
         }
     }

@@ -672,24 +672,50 @@ fn loom_m9_inproc_a_cancelled_receiver_passes_the_activation_on() {
 
 #[test]
 fn loom_c2_3_linking_frees_a_sender_and_brings_what_was_queued() {
-    model(3, || {
-        let (outbox, inbox) = (balance(), inbox());
-        let out_key = add(&outbox, OutPipe::inproc(Hwm::new(1, 0), false));
-        let [in_key] = keys();
-        inbound(&inbox, in_key, 1);
-        let sender = outbox.clone();
-        let sender = thread::spawn(move || {
-            for number in [1, 2] {
-                assert_eq!(block_on(Sending::new(&sender, number)), Ok(()));
+    for hwm in [1, 3] {
+        model(3, move || {
+            let (outbox, inbox) = (balance(), inbox());
+            let out_key = add(&outbox, OutPipe::inproc(Hwm::new(usize::from(hwm), 0), false));
+            let [in_key] = keys();
+            inbound(&inbox, in_key, 1);
+            let sender = outbox.clone();
+            let sender = thread::spawn(move || {
+                for number in 0..=hwm {
+                    assert_eq!(block_on(Sending::new(&sender, number)), Ok(()));
+                }
+            });
+            let receiving = inbox.clone();
+            let receiver = thread::spawn(move || block_on(Receiving::new(&receiving)));
+            link(&outbox, out_key, &inbox, in_key, usize::from(hwm) + 1);
+            assert_eq!(receiver.join().unwrap(), Some(0));
+            sender.join().unwrap();
+            for number in 1..=hwm {
+                assert_eq!(block_on(Receiving::new(&inbox)), Some(number));
             }
+            unlink(&outbox, out_key, &inbox, in_key);
         });
-        let receiving = inbox.clone();
-        let receiver = thread::spawn(move || [(), ()].map(|()| block_on(Receiving::new(&receiving))));
-        link(&outbox, out_key, &inbox, in_key, 2);
-        assert_eq!(receiver.join().unwrap(), [Some(1), Some(2)]);
-        sender.join().unwrap();
-        unlink(&outbox, out_key, &inbox, in_key);
-    });
+    }
+}
+
+#[test]
+fn loom_c2_3_linking_frees_a_sender_before_anything_is_received() {
+    for hwm in [1, 3] {
+        model(3, move || {
+            let (outbox, inbox) = (balance(), inbox());
+            let out_key = add(&outbox, OutPipe::inproc(Hwm::new(usize::from(hwm), 0), false));
+            let [in_key] = keys();
+            inbound(&inbox, in_key, 1);
+            let sender = outbox.clone();
+            let sender = thread::spawn(move || {
+                for number in 0..=hwm {
+                    assert_eq!(block_on(Sending::new(&sender, number)), Ok(()));
+                }
+            });
+            link(&outbox, out_key, &inbox, in_key, usize::from(hwm) + 1);
+            sender.join().unwrap();
+            unlink(&outbox, out_key, &inbox, in_key);
+        });
+    }
 }
 
 #[test]

@@ -545,9 +545,14 @@ impl Outbox {
     fn free(&mut self, key: PeerKey, freed: Level, wakes: &mut Wakes) {
         let Some(pipe) = self.pipes.get_mut(key) else { return };
         pipe.level.sub(freed.messages, freed.bytes);
-        if !pipe.level.is_low(pipe.hwm) {
-            return;
+        if pipe.level.is_low(pipe.hwm) {
+            self.open(key, wakes);
         }
+    }
+
+    /// A pipe has room for those who wait.
+    fn open(&mut self, key: PeerKey, wakes: &mut Wakes) {
+        let Some(pipe) = self.pipes.get_mut(key) else { return };
         if pipe.blocked {
             pipe.blocked = false;
             if pipe.closing.is_none() {
@@ -594,7 +599,9 @@ impl Outbox {
             pipe.wake(wakes);
         }
         // C2.3: a sender that waits at the smaller limit goes on.
-        self.free(key, Level::default(), wakes);
+        if pipe.has_room(0) {
+            self.open(key, wakes);
+        }
     }
 
     /// Takes no more messages for `key`; what is queued is written until `deadline`.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use slotmap::SecondaryMap;
@@ -64,6 +64,7 @@ pub(crate) struct Tally {
     pub(crate) reconnects: AtomicU64,
     pub(crate) unexpected: AtomicU64,
     pub(crate) refused: AtomicU64,
+    /// Reported by `close`.
     requests: AtomicU32,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -231,6 +232,7 @@ impl Core {
         let undelivered = outbox.queued();
         outbox.counters.lost(DropReason::Linger, undelivered);
         outbox.pipes.clear();
+        // Whoever asks again is told the same.
         outbox.undelivered += undelivered;
         outbox.undelivered
     }
