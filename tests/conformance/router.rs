@@ -201,7 +201,8 @@ async fn b4_9_a_sender_stuck_on_one_peer_does_not_hold_up_the_others() {
     stuck.connects(&name).await.unwrap();
     quick.connects(&name).await.unwrap();
     let mut senders = Vec::new();
-    for (id, count) in [("stuck", 3), ("stuck", 3), ("quick", 100)] {
+    let stuck_senders = [("stuck", 3); 8];
+    for (id, count) in stuck_senders.into_iter().chain([("quick", 100)]) {
         let router = router.clone();
         senders.push(tokio::spawn(async move {
             for _ in 0..count {
