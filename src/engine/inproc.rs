@@ -160,12 +160,8 @@ pub(crate) fn unlink(core: &Core, key: PeerKey, discard: bool) -> bool {
             inbox.end(key, &mut wakes);
         }
     }
-    let endpoint = remote.peers.lock().get_mut(remote_key).map(|entry| {
+    if let Some(entry) = remote.peers.lock().get_mut(remote_key) {
         entry.remote = None;
-        entry.endpoint.clone()
-    });
-    if let Some(endpoint) = endpoint {
-        remote.left(&endpoint, remote_key);
     }
     remote.depart(remote_key, false, DropReason::Disconnect);
     remote.unlinked(remote_key);

@@ -272,7 +272,7 @@ macro_rules! receiving {
         crate::socket::builder::set! {
             /// Messages of each peer that may wait to be received; 0: no limit. A full queue stops
             /// reading that peer, which slows it down; like the kernel's buffers, the connection's
-            /// hold some bytes more (one read, 128 KiB at most, and 64 KiB ahead). Default: 1000.
+            /// hold some bytes more, 320 KiB at most. Default: 1000.
             ///
             /// libzmq: `ZMQ_RCVHWM`
             recv_hwm(messages: usize) => recv_hwm = messages
