@@ -77,8 +77,8 @@ pub enum EventKind {
     Retrying(Duration),
     /// No further attempt to connect is made: the peer's answer would not change.
     GaveUp,
-    /// Messages were dropped. At a high-water mark only the first is reported until there is room
-    /// again; [`Stats`](crate::Stats) counts them all.
+    /// Messages were dropped. Those dropped at a high-water mark are not reported yet, only counted:
+    /// see [`Stats`](crate::Stats).
     Dropped {
         /// Why.
         reason: DropReason,

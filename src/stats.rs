@@ -27,7 +27,8 @@ pub struct Stats {
     pub queued: u64,
     /// Messages received by the application.
     pub received: u64,
-    /// Messages of peers that wait to be received.
+    /// Messages of peers that wait to be received, as the high-water marks count them: what a connection has read ahead
+    /// of a full queue is left out.
     pub unread: u64,
     /// Messages dropped, by reason.
     pub dropped: Dropped,
@@ -76,7 +77,7 @@ pub struct PeerStats {
     pub queued_bytes: u64,
     /// Messages of it that the application has received.
     pub received: u64,
-    /// Messages of it that wait to be received.
+    /// Messages of it that wait to be received, as the high-water mark counts them.
     pub unread: u64,
     /// Messages for it that were dropped.
     pub dropped: u64,

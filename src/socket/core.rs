@@ -64,7 +64,7 @@ pub(crate) struct Tally {
     pub(crate) reconnects: AtomicU64,
     pub(crate) unexpected: AtomicU64,
     pub(crate) refused: AtomicU64,
-    /// Reported by `close`.
+    /// Of the requests that carry a number.
     requests: AtomicU32,
 }
 
