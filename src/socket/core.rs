@@ -111,9 +111,10 @@ impl Core {
             *topics.entry(topic.clone()).or_default() += 1;
         }
         let filter = (kind == SocketType::Sub).then(|| Filter::new(&pattern.topics, pattern.invert_matching));
+        let lockstep = matches!(kind, SocketType::Req | SocketType::Rep);
         Arc::new(Self {
             kind,
-            outbox: Shared::new(Mutex::new(Outbox::new(route, options.turn()))),
+            outbox: Shared::new(Mutex::new(Outbox::new(route, options.turn(), lockstep))),
             inbox: Shared::new(Mutex::new(Inbox::new(pattern.announce, filter))),
             subscriptions: Mutex::new(topics),
             peers: Mutex::default(),
@@ -252,6 +253,7 @@ impl Core {
     }
 
     /// Gives a sender's place up.
+    #[inline]
     pub(crate) fn forget_sender(&self, slot: &mut Slot) {
         if slot.is_taken() {
             let mut wakes = Wakes::new();
@@ -366,6 +368,7 @@ impl Core {
     }
 
     /// Gives a receiver's place up.
+    #[inline]
     pub(crate) fn forget_receiver(&self, slot: &mut Slot) {
         if slot.is_taken() {
             let mut wakes = Wakes::new();
