@@ -3,12 +3,13 @@
 //! The roles use the library as its README does: sockets with `send` and `recv`, one message a call. Nothing here
 //! may know more of it than a user can.
 
+pub(crate) mod payload;
 mod pipeline;
 mod pubsub;
 mod reqrep;
-mod router;
+pub(crate) mod router;
 mod socket;
-mod tally;
+pub(crate) mod tally;
 
 use std::error::Error;
 
@@ -159,8 +160,8 @@ impl Args {
         if self.topics > 0 && !matches!(self.role, Role::Pub | Role::Sub) {
             return Err("--topics is for pub and sub".into());
         }
-        if self.topics > 0 && self.size < pubsub::TOPIC {
-            return Err(format!("with --topics a message has {} bytes or more", pubsub::TOPIC).into());
+        if self.topics > 0 && self.size < payload::TOPIC {
+            return Err(format!("with --topics a message has {} bytes or more", payload::TOPIC).into());
         }
         Ok(())
     }

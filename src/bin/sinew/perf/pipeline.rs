@@ -5,16 +5,15 @@ use std::sync::Arc;
 use sinew::{Message, Pull, Push};
 use tokio::sync::Barrier;
 
+use super::payload::{expected, payload, shares};
 use super::socket::{Socket, open, receive, run_all};
 use super::tally::{Tally, line};
 use super::{Args, Flavor, Outcome};
 
 pub(crate) async fn pull(args: &Args) -> Outcome {
     let sockets: Vec<Pull> = open(args).await?;
-    let share = args.count / sockets.len() as u64;
-    // Several take what they get, and are closed when they have all of it together.
-    let limit = if sockets.len() == 1 { args.count } else { u64::MAX };
-    receive(args, &sockets, args.count, |pull| drain(pull, Tally::new(limit, share))).await
+    let (of, limit, share) = expected(args, sockets.len() as u32);
+    receive(args, &sockets, of, |pull| drain(pull, Tally::new(limit, share))).await
 }
 
 async fn drain(pull: Pull, mut tally: Tally) -> Tally {
@@ -28,9 +27,8 @@ pub(crate) async fn push(args: &Args) -> Outcome {
     let sockets: Vec<Push> = open(args).await?;
     let peers = if args.binds() { args.sockets as usize } else { 1 };
     let ready = Arc::new(Barrier::new(sockets.len()));
-    let shares = shares(args.count, sockets.len());
-    let loops = sockets.iter().zip(shares).map(|(push, share)| {
-        let (push, ready, payload) = (push.clone(), ready.clone(), payload(args.size));
+    let loops = sockets.iter().zip(shares(args.count, sockets.len() as u32)).map(|(push, share)| {
+        let (push, ready, payload) = (push.clone(), ready.clone(), Message::from(payload(args.size)));
         async move {
             // All of them connected: what is measured is messages. If the socket is closed, `fill` finds out.
             let _ = push.wait_for_peers(peers).await;
@@ -47,6 +45,7 @@ pub(crate) async fn push(args: &Args) -> Outcome {
     Ok(())
 }
 
+/// Sends clones of one message: cheap for any size, and what a program does that has its payload at hand.
 async fn fill(push: Push, payload: Message, count: u64) -> Tally {
     let mut tally = Tally::new(count, count);
     while tally.wants_more() && push.send(payload.clone()).await.is_ok() {
@@ -71,17 +70,6 @@ pub(crate) async fn inproc(args: &Args) -> Outcome {
 async fn send_inproc(args: Args) -> Outcome {
     let push = Push::open(args.hwm)?;
     push.connect(&args.endpoint).await?;
-    fill(push, payload(args.size), args.count).await;
+    fill(push, payload(args.size).into(), args.count).await;
     Ok(())
-}
-
-/// A message to send clones of: cheap for any size, and what a program does that has its payload at hand.
-pub(crate) fn payload(size: usize) -> Message {
-    vec![b'x'; size].into()
-}
-
-/// `count` dealt out to `sockets`.
-pub(crate) fn shares(count: u64, sockets: usize) -> impl Iterator<Item = u64> {
-    let sockets = sockets as u64;
-    (0..sockets).map(move |index| count / sockets + u64::from(index < count % sockets))
 }

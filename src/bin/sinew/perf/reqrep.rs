@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use sinew::{Rep, Req};
+use sinew::{Message, Rep, Req};
 
-use super::pipeline::payload;
+use super::payload::payload;
 use super::socket::{Socket, open, receive};
 use super::tally::{Tally, round_trips};
 use super::{Args, Outcome};
@@ -27,7 +27,7 @@ async fn reply(rep: Rep, mut tally: Tally) -> Tally {
 pub(crate) async fn req(args: &Args) -> Outcome {
     for req in open::<Req>(args).await? {
         req.wait_for_peers(1).await?;
-        let request = payload(args.size);
+        let request = Message::from(payload(args.size));
         let mut trips = Vec::new();
         for _ in 0..args.count {
             let start = Instant::now();

@@ -1,14 +1,14 @@
 //! DEALERs that keep requests in flight, and the ROUTER that echoes them.
 
-use sinew::{Dealer, Router};
+use sinew::{Dealer, Message, Router};
 
-use super::pipeline::{payload, shares};
+use super::payload::{payload, shares};
 use super::socket::{open, receive};
 use super::tally::Tally;
 use super::{Args, Outcome};
 
 /// Requests that a DEALER has sent and no reply to, at most.
-const IN_FLIGHT: u64 = 64;
+pub(crate) const IN_FLIGHT: u64 = 64;
 
 pub(crate) async fn echo(args: &Args) -> Outcome {
     let sockets: Vec<Router> = open(args).await?;
@@ -27,13 +27,13 @@ async fn send_back(router: Router, mut tally: Tally) -> Tally {
 
 pub(crate) async fn ask(args: &Args) -> Outcome {
     let sockets: Vec<Dealer> = open(args).await?;
-    let mut shares = shares(args.count, sockets.len());
+    let mut shares = shares(args.count, args.sockets);
     let size = args.size;
     receive(args, &sockets, args.count, |dealer| request(dealer, size, shares.next().unwrap_or(0))).await
 }
 
 async fn request(dealer: Dealer, size: usize, count: u64) -> Tally {
-    let (request, mut tally) = (payload(size), Tally::new(count, count));
+    let (request, mut tally) = (Message::from(payload(size)), Tally::new(count, count));
     let mut unsent = count;
     while unsent > count.saturating_sub(IN_FLIGHT) && dealer.send(request.clone()).await.is_ok() {
         unsent -= 1;

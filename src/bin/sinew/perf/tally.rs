@@ -42,8 +42,13 @@ impl Tally {
 
     /// One more.
     pub(crate) fn count(&mut self) {
-        self.got += 1;
-        if self.got == self.next {
+        self.add(1);
+    }
+
+    /// So many more.
+    pub(crate) fn add(&mut self, messages: u64) {
+        self.got += messages;
+        if self.got >= self.next {
             self.mark();
         }
     }
