@@ -230,6 +230,12 @@ impl Core {
     /// A peer subscribes or unsubscribes; an XPUB's application learns of it (B5.6–B5.9).
     pub(crate) fn subscribed(&self, key: PeerKey, subscribe: bool, topic: &[u8]) {
         let mut wakes = Wakes::new();
+        self.subscribed_within(key, subscribe, topic, &mut wakes);
+        wakes.fire();
+    }
+
+    /// As [`subscribed`](Self::subscribed), for a caller that holds a lock.
+    pub(crate) fn subscribed_within(&self, key: PeerKey, subscribe: bool, topic: &[u8], wakes: &mut Wakes) {
         let news = {
             let mut outbox = self.outbox.lock();
             // A peer that is leaving: what it holds is being taken out.
@@ -248,14 +254,13 @@ impl Core {
                 (self.is_last_news(removed), removed != Removed::NotHeld)
             };
             if held {
-                outbox.count_topic(key, subscribe, &mut wakes);
+                outbox.count_topic(key, subscribe, wakes);
             }
             news
         };
         if news {
-            self.inbox.lock().insert(key, vec![notification(subscribe, topic)], &mut wakes);
+            self.inbox.lock().insert(key, vec![notification(subscribe, topic)], wakes);
         }
-        wakes.fire();
     }
 
     fn is_news(&self, inserted: Inserted) -> bool {
