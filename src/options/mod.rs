@@ -162,13 +162,6 @@ impl Options {
     pub(crate) const fn recv_mark(&self) -> Hwm {
         Hwm::new(self.recv_hwm, self.recv_hwm_bytes)
     }
-
-    /// Sends in a row before a task lets others run. At most 1024: from there on the cost of a turn
-    /// is below the noise. At most half the mark, so that a connection task gets to write before a
-    /// publisher that never waits starts to drop.
-    pub(crate) fn turn(&self) -> usize {
-        (self.send_mark().messages / 2).clamp(1, 1024)
-    }
 }
 
 /// 16,384, but at most half of the file descriptors this process may open.

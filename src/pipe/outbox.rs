@@ -20,6 +20,8 @@ pub(crate) struct Outbox {
     pub(crate) route: Route,
     pub(crate) senders: WaitQueue,
     pub(crate) counters: OutCounters,
+    /// What each pipe may hold, of our own.
+    mark: Hwm,
     closed: bool,
     /// Messages that closing has lost; whoever waits for the end of it is told the same.
     pub(crate) undelivered: usize,
@@ -86,7 +88,9 @@ pub(crate) struct OutPipe {
     queue: Queue,
     /// Everything accepted and not yet written, what the connection task is writing included.
     level: Level,
+    /// The socket's own mark and, over inproc, the receiver's.
     hwm: Hwm,
+    theirs: Hwm,
     /// It was full and has not fallen to the low-water mark since.
     blocked: bool,
     /// Keep the newest message only (C7).
@@ -136,20 +140,21 @@ pub(crate) enum Taken {
 
 impl OutPipe {
     /// A pipe to a peer behind a connection.
-    pub(crate) fn wire(hwm: Hwm, conflate: bool) -> Self {
-        Self::new(Queue::Wire(WireBuf::default()), hwm, conflate)
+    pub(crate) fn wire(conflate: bool) -> Self {
+        Self::new(Queue::Wire(WireBuf::default()), conflate)
     }
 
     /// A pipe to a peer in this process.
-    pub(crate) fn inproc(hwm: Hwm, conflate: bool) -> Self {
-        Self::new(Queue::Messages(VecDeque::new()), hwm, conflate)
+    pub(crate) fn inproc(conflate: bool) -> Self {
+        Self::new(Queue::Messages(VecDeque::new()), conflate)
     }
 
-    fn new(queue: Queue, hwm: Hwm, conflate: bool) -> Self {
+    fn new(queue: Queue, conflate: bool) -> Self {
         Self {
             queue,
             level: Level::default(),
-            hwm,
+            hwm: Hwm::default(),
+            theirs: Hwm::default(),
             blocked: false,
             conflate,
             consumer: None,
@@ -274,12 +279,13 @@ impl OutPipe {
 impl Outbox {
     /// `turn` is how many sends in a row a task makes before it lets others run. Without it a
     /// current_thread runtime would never get to write what a busy sender queues.
-    pub(crate) fn new(route: Route, turn: usize) -> Self {
+    pub(crate) fn new(route: Route, mark: Hwm, turn: usize) -> Self {
         Self {
             pipes: SlotMap::with_key(),
             route,
             senders: WaitQueue::default(),
             counters: OutCounters::default(),
+            mark,
             closed: false,
             undelivered: 0,
             matched: Vec::new(),
@@ -295,7 +301,8 @@ impl Outbox {
     }
 
     /// Adds a peer.
-    pub(crate) fn attach(&mut self, pipe: OutPipe, wakes: &mut Wakes) -> PeerKey {
+    pub(crate) fn attach(&mut self, mut pipe: OutPipe, wakes: &mut Wakes) -> PeerKey {
+        pipe.hwm = self.mark;
         let key = self.pipes.insert(pipe);
         self.route.writable(key);
         self.senders.wake_all(wakes);
@@ -562,7 +569,9 @@ impl Outbox {
         // Also where it was not found full: those woken for the last room have filled it without
         // looking again, and others still wait.
         match self.route {
-            Route::Balance(_) => self.senders.wake(pipe.hwm.messages - pipe.level.messages, wakes),
+            Route::Balance(_) => {
+                self.senders.wake(pipe.hwm.messages.saturating_sub(pipe.level.messages), wakes);
+            }
             // Each waits for a peer of its own, or for all.
             _ => self.senders.wake_all(wakes),
         }
@@ -589,18 +598,40 @@ impl Outbox {
         lost
     }
 
-    /// Connects an inproc pipe to its receiver: `hwm` is both marks summed from here on (C2.2).
-    pub(crate) fn link(&mut self, key: PeerKey, hwm: Hwm, receiver: Waker, wakes: &mut Wakes) {
-        let Some(pipe) = self.pipes.get_mut(key) else { return };
-        pipe.hwm = hwm;
-        pipe.consumer = Some(receiver);
-        pipe.idle = true;
-        if pipe.level.messages > 0 {
-            pipe.wake(wakes);
+    /// Connects an inproc pipe to its receiver; gives back the pipe's mark.
+    pub(crate) fn link(&mut self, key: PeerKey, theirs: Hwm, receiver: Waker, wakes: &mut Wakes) -> Hwm {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.consumer = Some(receiver);
+            pipe.idle = true;
+            if pipe.level.messages > 0 {
+                pipe.wake(wakes);
+            }
         }
-        // C2.3: a sender that waits at the smaller limit goes on.
-        if pipe.has_room(0) {
-            self.open(key, wakes);
+        self.set_theirs(key, theirs, wakes)
+    }
+
+    /// The receiver's mark of an inproc pipe; gives back the pipe's, which is both summed (C2.2).
+    pub(crate) fn set_theirs(&mut self, key: PeerKey, theirs: Hwm, wakes: &mut Wakes) -> Hwm {
+        let hwm = self.mark.sum(theirs);
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.theirs = theirs;
+            pipe.hwm = hwm;
+            // C2.3: a sender that waits at the smaller limit goes on.
+            if pipe.has_room(0) {
+                self.open(key, wakes);
+            }
+        }
+        hwm
+    }
+
+    /// Changes the mark of all pipes. What is queued beyond a lower one stays (C4.1, C4.2).
+    pub(crate) fn set_mark(&mut self, mark: Hwm, wakes: &mut Wakes) {
+        self.mark = mark;
+        self.turn = mark.turn();
+        self.until_yield = self.until_yield.min(self.turn);
+        for key in self.pipes.keys().collect::<Vec<_>>() {
+            let theirs = self.pipes[key].theirs;
+            self.set_theirs(key, theirs, wakes);
         }
     }
 

@@ -254,7 +254,7 @@ macro_rules! sending {
     () => {
         crate::socket::builder::set! {
             /// Messages that may be queued for each peer; 0: no limit. Exact: what is being written
-            /// counts until the kernel has it. Default: 1000.
+            /// counts until the kernel has it. `set_send_hwm` changes it later. Default: 1000.
             ///
             /// libzmq: `ZMQ_SNDHWM`
             send_hwm(messages: usize) => send_hwm = messages
@@ -272,7 +272,7 @@ macro_rules! receiving {
         crate::socket::builder::set! {
             /// Messages of each peer that may wait to be received; 0: no limit. A full queue stops
             /// reading that peer, which slows it down; like the kernel's buffers, the connection's
-            /// hold some bytes more, 320 KiB at most. Default: 1000.
+            /// hold some bytes more, 320 KiB at most. `set_recv_hwm` changes it later. Default: 1000.
             ///
             /// libzmq: `ZMQ_RCVHWM`
             recv_hwm(messages: usize) => recv_hwm = messages

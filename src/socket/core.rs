@@ -110,11 +110,12 @@ impl Core {
         for topic in &pattern.topics {
             *topics.entry(topic.clone()).or_default() += 1;
         }
+        let send_mark = options.send_mark();
         let filter = (kind == SocketType::Sub).then(|| Filter::new(&pattern.topics, pattern.invert_matching));
         Arc::new(Self {
             kind,
-            outbox: Shared::new(Mutex::new(Outbox::new(route, options.turn()))),
-            inbox: Shared::new(Mutex::new(Inbox::new(pattern.announce, filter))),
+            outbox: Shared::new(Mutex::new(Outbox::new(route, send_mark, send_mark.turn()))),
+            inbox: Shared::new(Mutex::new(Inbox::new(options.recv_mark(), pattern.announce, filter))),
             subscriptions: Mutex::new(topics),
             peers: Mutex::default(),
             endpoints: Mutex::default(),

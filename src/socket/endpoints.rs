@@ -98,9 +98,8 @@ impl Core {
     }
 
     fn expect_connection(&self, name: &Arc<str>, name_it: &[u8]) -> Result<PeerKey, ConnectError> {
-        let Self { options, .. } = self;
-        let out = OutPipe::wire(options.send_mark(), options.conflate);
-        let inp = InPipe::new(options.recv_mark(), options.conflate, Frame::new());
+        let conflate = self.options.conflate;
+        let (out, inp) = (OutPipe::wire(conflate), InPipe::new(conflate, Frame::new()));
         self.expect(name, out, inp, name_it).map_err(ConnectError::Refused)
     }
 

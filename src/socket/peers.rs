@@ -36,11 +36,8 @@ pub(crate) enum Pipe {
 impl Core {
     /// A pipe to a peer behind a connection.
     pub(crate) fn wire_pipe(&self) -> Pipe {
-        let Self { options, .. } = self;
-        Pipe::New(
-            OutPipe::wire(options.send_mark(), options.conflate),
-            InPipe::new(options.recv_mark(), options.conflate, Frame::new()),
-        )
+        let conflate = self.options.conflate;
+        Pipe::New(OutPipe::wire(conflate), InPipe::new(conflate, Frame::new()))
     }
 
     /// Makes the pipe of a peer that is yet to be met: it takes its share of messages at once (B0.3), and

@@ -3,6 +3,7 @@ use std::fmt;
 use super::builder::{builder, greeting, identified, probing, receiving, sending, set};
 use super::core::{Core, Offer, Take};
 use super::handle::{Handle, lifecycle};
+use super::marks::send_mark;
 use super::verbs::receives;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::{ConnectError, RecvError, SendError};
@@ -55,6 +56,7 @@ builder! {
 }
 lifecycle!(Router, RouterBuilder, SocketType::Router);
 receives!(Router, (RoutingId, Message), take);
+send_mark!(Router);
 
 /// Which peer of a [`Router`] a message came from, or goes to.
 ///
