@@ -77,8 +77,8 @@ pub enum EventKind {
     Retrying(Duration),
     /// No further attempt to connect is made: the peer's answer would not change.
     GaveUp,
-    /// Messages were dropped. Those dropped at a high-water mark are not reported yet, only counted:
-    /// see [`Stats`](crate::Stats).
+    /// Messages were dropped. Of those dropped at a high-water mark the first is told, and none after it until the
+    /// queue has fallen to half of the mark; [`Stats`](crate::Stats) counts them all.
     Dropped {
         /// Why.
         reason: DropReason,

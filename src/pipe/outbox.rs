@@ -20,6 +20,9 @@ pub(crate) struct Outbox {
     pub(crate) route: Route,
     pub(crate) senders: WaitQueue,
     pub(crate) counters: OutCounters,
+    /// Pipes that have begun to miss messages at their mark; whoever tells the monitors is woken for them.
+    missing: Vec<PeerKey>,
+    pub(crate) reporter: Option<Waker>,
     /// What each pipe may hold, of our own.
     mark: Hwm,
     closed: bool,
@@ -93,6 +96,8 @@ pub(crate) struct OutPipe {
     theirs: Hwm,
     /// It was full and has not fallen to the low-water mark since.
     blocked: bool,
+    /// It has missed messages since, and that was told.
+    missed: bool,
     /// Keep the newest message only (C7).
     conflate: bool,
     /// The connection task, or the inproc receiver.
@@ -156,6 +161,7 @@ impl OutPipe {
             hwm: Hwm::default(),
             theirs: Hwm::default(),
             blocked: false,
+            missed: false,
             conflate,
             consumer: None,
             idle: false,
@@ -285,6 +291,8 @@ impl Outbox {
             route,
             senders: WaitQueue::default(),
             counters: OutCounters::default(),
+            missing: Vec::new(),
+            reporter: None,
             mark,
             closed: false,
             undelivered: 0,
@@ -399,18 +407,35 @@ impl Outbox {
         if self.matched.is_empty() {
             self.counters.dropped_no_peer += 1;
         }
-        for key in &self.matched {
-            let Some(pipe) = self.pipes.get_mut(*key) else { continue };
+        for at in 0..self.matched.len() {
+            let key = self.matched[at];
+            let Some(pipe) = self.pipes.get_mut(key) else { continue };
             if pipe.has_room(size) {
                 pipe.push_copy(&self.encoded, message, size, wakes);
             } else {
                 pipe.full += 1;
-                pipe.dropped += 1;
                 self.counters.full += 1;
-                self.counters.dropped_full += 1;
+                self.miss(key, wakes);
             }
         }
         Ok(())
+    }
+
+    /// A message for a full pipe is dropped. The first since it had room is told to the monitors.
+    pub(crate) fn miss(&mut self, key: PeerKey, wakes: &mut Wakes) {
+        self.counters.dropped_full += 1;
+        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        pipe.dropped += 1;
+        if !pipe.missed {
+            pipe.missed = true;
+            self.missing.push(key);
+            wakes.extend(self.reporter.clone());
+        }
+    }
+
+    /// The pipes that have begun to miss messages since this was asked last.
+    pub(crate) fn take_missing(&mut self) -> Vec<PeerKey> {
+        std::mem::take(&mut self.missing)
     }
 
     /// Collects the peers of a message, each once.
@@ -560,6 +585,7 @@ impl Outbox {
     /// A pipe has room for those who wait.
     fn open(&mut self, key: PeerKey, wakes: &mut Wakes) {
         let Some(pipe) = self.pipes.get_mut(key) else { return };
+        pipe.missed = false;
         if pipe.blocked {
             pipe.blocked = false;
             if pipe.closing.is_none() {

@@ -188,7 +188,7 @@ macro_rules! lifecycle {
 
             /// What happens on the connections from here on. libzmq: `zmq_socket_monitor`.
             ///
-            /// Inproc peers cause no events.
+            /// Inproc peers come and go without an event.
             #[must_use]
             pub fn monitor(&self) -> crate::Monitor {
                 self.handle.core.events.subscribe()

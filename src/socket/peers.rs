@@ -354,6 +354,12 @@ impl Core {
         }
     }
 
+    /// A peer at its mark has begun to miss messages.
+    pub(crate) fn report_missing(&self, key: PeerKey) {
+        let entry = self.peers.lock().get(key).cloned();
+        self.report_lost(entry, 1, DropReason::HighWaterMark);
+    }
+
     fn report_lost(&self, entry: Option<PeerEntry>, lost: usize, reason: DropReason) {
         if let (Some(entry), true) = (entry, lost > 0) {
             let count = u64::try_from(lost).unwrap_or(u64::MAX);

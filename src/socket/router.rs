@@ -136,17 +136,17 @@ pub(super) fn offer<'a>(core: &'a Core, to: &'a RoutingId) -> impl Offer + 'a {
             None if outbox.is_closed() => Err(Refusal::Closed),
             None => Err(Refusal::NoPeer),
         };
-        match sent {
-            Err(Refusal::NoPeer) if mandatory => Err(Refusal::Unroutable),
-            Err(Refusal::NoPeer) => {
+        match (sent, peer) {
+            (Err(Refusal::NoPeer), _) if mandatory => Err(Refusal::Unroutable),
+            (Err(Refusal::NoPeer), _) => {
                 outbox.counters.dropped_no_peer += 1;
                 Ok(())
             }
-            Err(Refusal::Full) if !mandatory => {
-                outbox.counters.dropped_full += 1;
+            (Err(Refusal::Full), Some(peer)) if !mandatory => {
+                outbox.miss(peer, wakes);
                 Ok(())
             }
-            other => other,
+            (other, _) => other,
         }
     }
 }
