@@ -266,7 +266,7 @@ impl<'a> Session<'a> {
         loop {
             let decoded = self.decoder.decode(&mut self.input, &mut self.batch);
             if !self.batch.is_empty() {
-                self.open = self.core.deliver(self.key, &mut self.batch);
+                self.open = self.core.deliver(self.key, &mut self.batch).map_err(broken)?;
             }
             match decoded.map_err(broken)? {
                 Decoded::NeedMore => break,
@@ -288,8 +288,8 @@ impl<'a> Session<'a> {
 
     fn command(&mut self, command: Command) -> Result<(), End> {
         match command {
-            Command::Subscribe(topic) => self.core.subscribed(self.key, true, &topic),
-            Command::Cancel(topic) => self.core.subscribed(self.key, false, &topic),
+            Command::Subscribe(topic) => self.core.subscribed(self.key, true, &topic).map_err(broken)?,
+            Command::Cancel(topic) => self.core.subscribed(self.key, false, &topic).map_err(broken)?,
             Command::Ping { ttl_ds, context } => {
                 self.pong = Some(Bytes::copy_from_slice(&context));
                 self.ttl = heartbeat::timeout(ttl_ds);

@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use crate::context::Context;
 use crate::message::Frame;
-use crate::pipe::Hwm;
-use crate::proto::SocketType;
+use crate::pipe::{Hwm, Level};
+use crate::proto::{ProtocolError, SocketType};
 use crate::transport::TransportOptions;
 
 /// Everything a socket can be told, whatever its type; each builder offers what its type has.
@@ -93,8 +93,45 @@ pub(crate) struct Pattern {
     pub(crate) only_first_subscribe: bool,
     /// SUB: subscribed to from the start.
     pub(crate) topics: Vec<Frame>,
+    /// PUB, XPUB: what one peer may subscribe to.
+    pub(crate) subscriptions: SubscriptionLimits,
     /// XSUB: unsubscriptions of unknown topics are passed on, too.
     pub(crate) verbose_unsubscribe: bool,
+}
+
+/// What one peer of a publisher may subscribe to (limits D13, D14).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SubscriptionLimits {
+    pub(crate) topics: usize,
+    /// Of all its topics together.
+    pub(crate) bytes: usize,
+    /// Of one topic.
+    pub(crate) topic_len: usize,
+}
+
+impl Default for SubscriptionLimits {
+    fn default() -> Self {
+        Self { topics: 100_000, bytes: 8 << 20, topic_len: 4 << 10 }
+    }
+}
+
+impl SubscriptionLimits {
+    /// Whether one topic may be this long.
+    pub(crate) const fn check_topic(&self, size: usize) -> Result<(), ProtocolError> {
+        let limit = self.topic_len;
+        if size > limit { Err(ProtocolError::OversizedTopic { size, limit }) } else { Ok(()) }
+    }
+
+    /// Whether a peer may hold this much.
+    pub(crate) const fn check(&self, held: Level) -> Result<(), ProtocolError> {
+        if held.messages > self.topics {
+            Err(ProtocolError::TooManySubscriptions { limit: self.topics })
+        } else if held.bytes > self.bytes {
+            Err(ProtocolError::OversizedSubscriptions { limit: self.bytes })
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// Which subscriptions and cancellations an XPUB hands to its application.

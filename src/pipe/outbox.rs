@@ -106,8 +106,8 @@ pub(crate) struct OutPipe {
     idle: bool,
     /// The peer is there: it gets subscriptions as they come.
     live: bool,
-    /// How many topics it has subscribed to.
-    topics: usize,
+    /// How many topics it has subscribed to, and their bytes.
+    topics: Level,
     /// Subscriptions to pass on: control state, outside the high-water mark (A7.6).
     control: VecDeque<Control>,
     /// No more messages; what is queued is written until then.
@@ -166,7 +166,7 @@ impl OutPipe {
             consumer: None,
             idle: false,
             live: false,
-            topics: 0,
+            topics: Level::default(),
             control: VecDeque::new(),
             closing: None,
             stamp: 0,
@@ -178,6 +178,11 @@ impl OutPipe {
 
     pub(crate) const fn level(&self) -> Level {
         self.level
+    }
+
+    /// What the peer has subscribed to: how many topics, of how many bytes.
+    pub(crate) const fn topics(&self) -> Level {
+        self.topics
     }
 
     pub(crate) const fn closing(&self) -> Option<Instant> {
@@ -613,7 +618,7 @@ impl Outbox {
             pipe.dropped += count(lost);
             pipe.control.clear();
             pipe.live = false;
-            pipe.topics = 0;
+            pipe.topics = Level::default();
             pipe.consumer = None;
             pipe.idle = false;
             if let Queue::Wire(queue) = &mut pipe.queue {
@@ -700,9 +705,13 @@ impl Outbox {
     }
 
     /// A peer holds one topic more, or less.
-    pub(crate) fn count_topic(&mut self, key: PeerKey, more: bool, wakes: &mut Wakes) {
+    pub(crate) fn count_topic(&mut self, key: PeerKey, more: bool, bytes: usize, wakes: &mut Wakes) {
         if let Some(pipe) = self.pipes.get_mut(key) {
-            pipe.topics = if more { pipe.topics + 1 } else { pipe.topics.saturating_sub(1) };
+            if more {
+                pipe.topics.add(1, bytes);
+            } else {
+                pipe.topics.sub(1, bytes);
+            }
             // Whoever waits for subscribers looks again.
             self.senders.wake_all(wakes);
         }
@@ -710,7 +719,7 @@ impl Outbox {
 
     /// Peers that have subscribed to something.
     pub(crate) fn subscribers(&self) -> usize {
-        self.pipes.values().filter(|pipe| pipe.topics > 0).count()
+        self.pipes.values().filter(|pipe| pipe.topics.messages > 0).count()
     }
 
     /// Peers that are there.

@@ -9,8 +9,8 @@ use crate::engine::inproc;
 use crate::message::{Frame, Message};
 use crate::monitor::{DropReason, EventKind, PeerInfo, Refused};
 use crate::options::Notify;
-use crate::pipe::{Control, InPipe, OutPipe, Outbox, PeerKey, Wakes, WireBuf};
-use crate::proto::{Received, SocketType};
+use crate::pipe::{Control, InPipe, Level, OutPipe, Outbox, PeerKey, Wakes, WireBuf};
+use crate::proto::{ProtocolError, Received, SocketType};
 use crate::routing::{Inserted, Removed, Route};
 
 /// What is known of a peer besides its pipes.
@@ -180,36 +180,38 @@ impl Core {
         probe.or_else(|| pattern.hello.clone().map(Message::from))
     }
 
-    /// Takes what a peer has sent, emptying `batch`; says whether to read on.
-    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut Received) -> bool {
+    /// Takes what a peer has sent, emptying `batch`; says whether to read on. An error is a limit that it exceeds.
+    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut Received) -> Result<bool, ProtocolError> {
         let mut wakes = Wakes::new();
-        let user: Vec<Message> = match self.kind {
+        let (mut user, mut within) = (Vec::new(), Ok(()));
+        match self.kind {
             SocketType::Pub | SocketType::XPub => {
-                batch.by_ref().filter_map(|message| self.upstream(key, message)).collect()
+                within = batch.try_for_each(|message| {
+                    user.extend(self.upstream(key, message)?);
+                    Ok(())
+                });
+                *batch = Received::default();
             }
-            SocketType::Push => {
-                Tally::count(&self.tally.unexpected, batch.by_ref().count());
-                Vec::new()
-            }
-            _ => Vec::new(),
-        };
+            SocketType::Push => Tally::count(&self.tally.unexpected, batch.by_ref().count()),
+            _ => {}
+        }
         let open = {
             let mut inbox = self.inbox.lock();
             inbox.insert(key, user, &mut wakes);
             inbox.deliver(key, batch, &mut wakes)
         };
         wakes.fire();
-        open
+        within.map(|()| open)
     }
 
     /// A message to a publisher is a subscription in the old form (A7.2), or a user's (B5.5).
-    fn upstream(&self, key: PeerKey, message: Message) -> Option<Message> {
+    fn upstream(&self, key: PeerKey, message: Message) -> Result<Option<Message>, ProtocolError> {
         let only_first = self.options.pattern.only_first_subscribe;
         let mut user: Option<Message> = None;
         for (index, frame) in message.frames().enumerate() {
             match frame.split_first() {
                 Some((&what @ (0 | 1), topic)) if index == 0 || !only_first => {
-                    self.subscribed(key, what == 1, topic);
+                    self.subscribed(key, what == 1, topic)?;
                 }
                 _ => match &mut user {
                     Some(user) => user.push_back(frame),
@@ -218,21 +220,32 @@ impl Core {
             }
         }
         if self.kind == SocketType::XPub {
-            return user;
+            return Ok(user);
         }
         Tally::count(&self.tally.unexpected, usize::from(user.is_some()));
-        None
+        Ok(None)
+    }
+
+    /// A peer behind a connection subscribes or unsubscribes; an error is a limit that it exceeds.
+    pub(crate) fn subscribed(
+        &self,
+        key: PeerKey,
+        subscribe: bool,
+        topic: &[u8],
+    ) -> Result<(), ProtocolError> {
+        let limits = &self.options.pattern.subscriptions;
+        if subscribe {
+            limits.check_topic(topic.len())?;
+        }
+        let mut wakes = Wakes::new();
+        self.note_subscription(key, subscribe, topic, &mut wakes);
+        wakes.fire();
+        let held = self.outbox.lock().pipes.get(key).map_or_else(Level::default, OutPipe::topics);
+        limits.check(held)
     }
 
     /// A peer subscribes or unsubscribes; an XPUB's application learns of it (B5.6–B5.9).
-    pub(crate) fn subscribed(&self, key: PeerKey, subscribe: bool, topic: &[u8]) {
-        let mut wakes = Wakes::new();
-        self.subscribed_within(key, subscribe, topic, &mut wakes);
-        wakes.fire();
-    }
-
-    /// As [`subscribed`](Self::subscribed), for a caller that holds a lock.
-    pub(crate) fn subscribed_within(&self, key: PeerKey, subscribe: bool, topic: &[u8], wakes: &mut Wakes) {
+    pub(crate) fn note_subscription(&self, key: PeerKey, subscribe: bool, topic: &[u8], wakes: &mut Wakes) {
         let news = {
             let mut outbox = self.outbox.lock();
             // A peer that is leaving: what it holds is being taken out.
@@ -251,7 +264,7 @@ impl Core {
                 (self.is_last_news(removed), removed != Removed::NotHeld)
             };
             if held {
-                outbox.count_topic(key, subscribe, wakes);
+                outbox.count_topic(key, subscribe, topic.len(), wakes);
             }
             news
         };

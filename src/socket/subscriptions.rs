@@ -64,7 +64,7 @@ impl Core {
         for (key, remote) in peers {
             match remote {
                 Some((publisher, key)) => {
-                    publisher.subscribed_within(key, control.subscribe, &control.topic, wakes);
+                    publisher.note_subscription(key, control.subscribe, &control.topic, wakes);
                 }
                 None => {
                     if let Some(pipe) = self.outbox.lock().pipes.get_mut(key) {
@@ -79,7 +79,7 @@ impl Core {
     pub(crate) fn replay_to(&self, publisher: &Arc<Self>, key: PeerKey) {
         let mut wakes = Wakes::new();
         for topic in self.subscriptions.lock().keys() {
-            publisher.subscribed_within(key, true, topic, &mut wakes);
+            publisher.note_subscription(key, true, topic, &mut wakes);
         }
         wakes.fire();
     }

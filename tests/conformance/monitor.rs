@@ -123,7 +123,7 @@ async fn losses_are_told_with_their_number_and_reason() {
 /// The doc of `EventKind::Dropped`: the first at a high-water mark, until there is room again.
 #[tokio::test]
 async fn a_publisher_s_drops_at_the_mark_are_told_once() {
-    let publisher = Pub::builder().send_hwm(1).send_buffer(4096).build().unwrap();
+    let publisher = Pub::builder().send_hwm(1).send_buffer(4096).linger(Duration::ZERO).build().unwrap();
     let mut monitor = publisher.monitor();
     let mut peer = raw(&publisher).await;
     peer.send_command("SUBSCRIBE", b"").await;
