@@ -120,6 +120,8 @@ pub enum DisconnectReason {
     Protocol(ProtocolError),
     /// The peer was silent for longer than the time to live that it had announced.
     Silent,
+    /// The peer stopped in the middle of a message for longer than `progress_timeout`.
+    Stalled,
     /// The network failed.
     Io(std::io::ErrorKind),
 }

@@ -328,13 +328,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The one timer: the end of linger, the next PING, or the end of our patience with a silent peer.
+    /// The one timer: the end of linger, the next PING, or the end of our patience with a peer that is silent, the
+    /// shorter one in the middle of a message (D23).
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
             let patience = [self.ttl, self.heartbeat.map(|heartbeat| heartbeat.timeout)];
             let silent = patience.into_iter().flatten().min().map(|limit| self.heard + limit);
+            let stalled = self.core.options.progress_timeout.filter(|_| self.decoder.is_midway(&self.input));
+            let stalled = stalled.map(|limit| self.heard + limit);
             let ping = self.heartbeat.map(|heartbeat| self.heard.max(self.pinged) + heartbeat.interval);
-            let Some(deadline) = [self.closing, silent, ping].into_iter().flatten().min() else {
+            let Some(deadline) = [self.closing, silent, stalled, ping].into_iter().flatten().min() else {
                 self.timer = None;
                 return Ok(());
             };
@@ -358,6 +361,8 @@ impl<'a> Session<'a> {
                 self.heard = Instant::now();
             } else if silent == Some(deadline) {
                 return Err(End::Lost(DisconnectReason::Silent));
+            } else if stalled == Some(deadline) {
+                return Err(End::Lost(DisconnectReason::Stalled));
             }
             if ping == Some(deadline) {
                 self.ping(cx)?;

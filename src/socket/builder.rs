@@ -24,6 +24,9 @@ pub(crate) fn check(options: &Options) -> Result<(), OptionError> {
     if options.handshake_timeout.is_zero() {
         return fail("handshake_timeout", "must be above zero: a silent peer would hold its place for ever");
     }
+    if options.progress_timeout.is_some_and(|timeout| timeout.is_zero()) {
+        return fail("progress_timeout", "must be above zero; `None` waits for ever");
+    }
     if options.max_parts == 0 {
         return fail("max_parts", "must be at least 1");
     }
@@ -148,6 +151,11 @@ macro_rules! common {
             ///
             /// libzmq: `ZMQ_HANDSHAKE_IVL`
             handshake_timeout(timeout: std::time::Duration) => handshake_timeout = timeout
+        }
+        crate::socket::builder::set! {
+            /// How long a peer may stop in the middle of a message, without a byte, before its connection is closed;
+            /// `None`: for ever. It does not run while this side is not reading. Default: 60 s (libzmq: for ever).
+            progress_timeout(timeout: impl Into<Option<std::time::Duration>>) => progress_timeout = timeout.into()
         }
         crate::socket::builder::set! {
             /// The largest message that a peer may send, in bytes; each part of a multipart message

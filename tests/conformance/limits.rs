@@ -260,6 +260,7 @@ async fn d31_a_subscriber_that_does_not_read_costs_its_byte_budget_and_no_more()
 #[tokio::test]
 async fn options_that_make_no_sense_fail_at_build() {
     assert!(Pull::builder().handshake_timeout(Duration::ZERO).build().is_err());
+    assert!(Pull::builder().progress_timeout(Duration::ZERO).build().is_err());
     assert!(Pull::builder().max_parts(0).build().is_err());
     assert!(Pull::builder().reconnect_interval(Duration::ZERO).build().is_err());
     assert!(Pull::builder().heartbeat(Some(Duration::ZERO), Duration::from_secs(1)).build().is_err());
@@ -281,6 +282,71 @@ async fn every_limit_names_the_peer_that_broke_it() {
         _ => None,
     });
     assert!(address.await.starts_with("tcp://127.0.0.1:"));
+}
+
+/// Begun and left: a frame without its end, a header without its end, a message without its last part.
+const UNFINISHED: [&[u8]; 3] = [&[0, 5, b'h'], &[LONG, 0, 0], &[MORE, 1, b'x']];
+
+#[tokio::test]
+async fn d23_a_peer_that_stops_within_a_message_is_closed() {
+    for begun in UNFINISHED {
+        let pull =
+            Pull::builder().heartbeat(None, Duration::MAX).progress_timeout(Duration::from_millis(300));
+        let pull = pull.build().unwrap();
+        let mut monitor = pull.monitor();
+        let mut idle = raw(&pull).await;
+        let mut peer = raw(&pull).await;
+        let began = std::time::Instant::now();
+        peer.send_msg(&[b"whole"]).await;
+        peer.send_raw(begun).await;
+        assert_eq!(pull.recv().soon().await.unwrap(), "whole");
+        assert_eq!(disconnected(&mut monitor).await, DisconnectReason::Stalled);
+        assert!(began.elapsed() >= Duration::from_millis(300));
+        peer.expect_closed().await;
+        // One that is between messages may be silent.
+        idle.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn d23_it_is_60_s_and_each_byte_counts_anew() {
+    let pull = Pull::builder().heartbeat(None, Duration::MAX).build().unwrap();
+    let mut monitor = pull.monitor();
+    let mut peer = raw(&pull).await;
+    let advance = async |seconds| {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    };
+    peer.settle().await;
+    peer.send_raw(&[MORE, 1, b'x']).await;
+    // Commands may stand between two parts, and answer for the bytes before them.
+    peer.settle().await;
+    for _ in 0..2 {
+        advance(40).await;
+        peer.settle().await;
+    }
+    advance(61).await;
+    assert_eq!(disconnected(&mut monitor).await, DisconnectReason::Stalled);
+}
+
+#[tokio::test]
+async fn d23_it_does_not_run_while_this_side_does_not_read() {
+    let pull = Pull::builder().recv_hwm(1).heartbeat(None, Duration::MAX).build().unwrap();
+    let mut peer = raw(&pull).await;
+    // More than is read ahead, and less than the kernel holds.
+    for _ in 0..20 {
+        peer.send_msg(&[&[1; 100_000]]).await;
+    }
+    counted(&pull, |stats| stats.unread == 1).await;
+    for _ in 0..4 {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(50)).await;
+        tokio::time::resume();
+    }
+    for _ in 0..20 {
+        assert_eq!(pull.recv().soon().await.unwrap()[0].len(), 100_000);
+    }
 }
 
 /// A publisher with small limits, its monitor, and a raw subscriber.
