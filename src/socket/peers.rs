@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::core::{Core, Tally, Turn};
+use super::subscriptions::set_apart;
 use crate::engine::inproc;
 use crate::message::{Frame, Message};
 use crate::monitor::{DropReason, EventKind, PeerInfo, Refused};
@@ -187,7 +188,7 @@ impl Core {
         match self.kind {
             SocketType::Pub | SocketType::XPub => {
                 within = batch.try_for_each(|message| {
-                    user.extend(self.upstream(key, message)?);
+                    user.extend(self.upstream(key, &message)?);
                     Ok(())
                 });
                 *batch = Received::default();
@@ -205,20 +206,9 @@ impl Core {
     }
 
     /// A message to a publisher is a subscription in the old form (A7.2), or a user's (B5.5).
-    fn upstream(&self, key: PeerKey, message: Message) -> Result<Option<Message>, ProtocolError> {
+    fn upstream(&self, key: PeerKey, message: &Message) -> Result<Option<Message>, ProtocolError> {
         let only_first = self.options.pattern.only_first_subscribe;
-        let mut user: Option<Message> = None;
-        for (index, frame) in message.frames().enumerate() {
-            match frame.split_first() {
-                Some((&what @ (0 | 1), topic)) if index == 0 || !only_first => {
-                    self.subscribed(key, what == 1, topic)?;
-                }
-                _ => match &mut user {
-                    Some(user) => user.push_back(frame),
-                    None => user = Some(frame.clone().into()),
-                },
-            }
-        }
+        let user = set_apart(message, only_first, |subscribe, topic| self.subscribed(key, subscribe, topic))?;
         if self.kind == SocketType::XPub {
             return Ok(user);
         }

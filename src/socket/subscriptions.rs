@@ -4,7 +4,33 @@ use std::sync::Arc;
 
 use super::core::Core;
 use crate::message::{Frame, Message};
-use crate::pipe::{Control, PeerKey, Wakes};
+use crate::pipe::{Control, PeerKey, Refusal, Wakes};
+
+/// What a frame says that goes from a subscriber to a publisher: 1 or 0 and a topic, or anything else. Every frame of a
+/// message may be a subscription, or the first only (B5.16).
+pub(super) fn as_subscription(frame: &Frame, index: usize, only_first: bool) -> Option<(bool, &[u8])> {
+    match frame.split_first() {
+        Some((&what @ (0 | 1), topic)) if index == 0 || !only_first => Some((what == 1, topic)),
+        _ => None,
+    }
+}
+
+/// Hands the subscriptions in a message to `each`; gives back what else is in it.
+pub(super) fn set_apart<E>(
+    message: &Message,
+    only_first: bool,
+    mut each: impl FnMut(bool, &[u8]) -> Result<(), E>,
+) -> Result<Option<Message>, E> {
+    let mut rest: Option<Message> = None;
+    for (index, frame) in message.frames().enumerate() {
+        match (as_subscription(frame, index, only_first), &mut rest) {
+            (Some((subscribe, topic)), _) => each(subscribe, topic)?,
+            (None, Some(rest)) => rest.push_back(frame),
+            (None, rest) => *rest = Some(frame.clone().into()),
+        }
+    }
+    Ok(rest)
+}
 
 impl Core {
     /// Subscribes once more; every subscription is passed on (A7.4).
@@ -45,13 +71,28 @@ impl Core {
         wakes.fire();
     }
 
-    /// XSUB: a message that is a subscription: 1 or 0, and the topic (B6.3).
+    /// XSUB: a message with subscriptions in it, which are recorded and passed on (B6.3). The rest goes to all
+    /// publishers as a message.
     pub(crate) fn forward(&self, message: &Message) {
-        if let Some((&what, topic)) = message.first().split_first() {
-            match what {
-                0 => self.unsubscribe(&topic.into(), self.options.pattern.verbose_unsubscribe),
-                _ => self.subscribe(topic.into()),
+        let pattern = &self.options.pattern;
+        let Ok(rest) = set_apart(message, pattern.only_first_subscribe, |subscribe, topic| {
+            if subscribe {
+                self.subscribe(topic.into());
+            } else {
+                self.unsubscribe(&topic.into(), pattern.verbose_unsubscribe);
             }
+            Ok::<_, std::convert::Infallible>(())
+        });
+        if let Some(rest) = rest {
+            let mut wakes = Wakes::new();
+            {
+                let mut outbox = self.outbox.lock();
+                // Somebody whose turn is over does not wait here: subscribing is no asynchronous act.
+                if outbox.publish(&rest, None, false, false, &mut wakes) == Err(Refusal::Yield) {
+                    let _ = outbox.publish(&rest, None, false, false, &mut wakes);
+                }
+            }
+            wakes.fire();
         }
     }
 
