@@ -34,6 +34,10 @@ pub(crate) struct Inbox {
     /// Receives until the receiver lets other tasks run.
     until_yield: usize,
     pub(crate) received: u64,
+    /// Messages that were dropped unread, because the socket was closed or the peer disconnected (C5.3, C5.5).
+    pub(crate) dropped: usize,
+    /// Those of them that closing dropped; whoever waits for the end of it is told.
+    pub(crate) left: usize,
 }
 
 /// How many bytes of a peer are read while its pipe is full, before reading it stops. They are part of the
@@ -308,11 +312,14 @@ impl Inbox {
 
     /// Drops a peer and all of it that is unread.
     pub(crate) fn discard(&mut self, key: PeerKey, wakes: &mut Wakes) {
-        if let Some(Pull { outbox, key, consumed }) = self.pipes.remove(key).and_then(|pipe| pipe.source) {
+        match self.pipes.remove(key) {
             // Over inproc the rest is lost at the sender, which knows it.
-            outbox.lock().credit(key, consumed, wakes);
+            Some(InPipe { source: Some(Pull { outbox, key, consumed }), .. }) => {
+                outbox.lock().credit(key, consumed, wakes);
+            }
+            pipe => self.dropped += pipe.map_or(0, |pipe| pipe.unread()),
         }
-        self.past.remove(&key);
+        self.dropped += self.past.remove(&key).map_or(0, |pipe| pipe.unread());
         self.active.remove(key);
     }
 
@@ -340,7 +347,7 @@ impl Inbox {
     /// Hands over what a connection task has read, emptying `batch`; says whether it may read on.
     pub(crate) fn deliver(&mut self, key: PeerKey, batch: &mut Received, wakes: &mut Wakes) -> bool {
         let Some(pipe) = self.pipes.get_mut(key) else {
-            *batch = Received::default();
+            self.dropped += std::mem::take(batch).len();
             return true;
         };
         let count = batch.len();
@@ -503,9 +510,12 @@ impl Inbox {
     /// Ends receiving: what is unread is dropped (C5.3), whoever waits learns of it.
     pub(crate) fn close(&mut self, wakes: &mut Wakes) {
         self.closed = true;
-        for (_, mut pipe) in self.pipes.drain() {
+        for pipe in self.pipes.values_mut() {
             wakes.extend(pipe.producer.take());
         }
+        self.left = self.pipes.values().chain(self.past.values()).map(InPipe::unread).sum();
+        self.dropped += self.left;
+        self.pipes.clear();
         self.past.clear();
         self.active = Rotation::default();
         self.receivers.wake_all(wakes);

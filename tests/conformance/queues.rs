@@ -406,6 +406,30 @@ async fn c5_3_dropping_the_last_clone_closes_and_another_clone_keeps_open() {
 }
 
 #[tokio::test]
+async fn c5_3_c5_5_what_is_dropped_unread_is_counted() {
+    let pull = Pull::builder().recv_hwm(5).build().unwrap();
+    let mut peer = raw(&pull).await;
+    for i in 0..8_u8 {
+        peer.send_msg(&[&[i]]).await;
+    }
+    peer.settle().await;
+    pull.recv().soon().await.unwrap();
+    // Those read ahead included, and those of a peer that has left.
+    let closed = pull.close().soon().await;
+    assert_eq!((closed.unread, pull.close().soon().await.unread), (7, 7));
+    let stats = pull.stats();
+    assert_eq!((stats.received, stats.unread, stats.dropped.unread), (1, 0, 7));
+
+    let pull = Pull::new();
+    let (listener, mut peer) = raw_server(&pull).await;
+    peer.send_msg(&[b"one"]).await;
+    peer.settle().await;
+    pull.disconnect(&listener.endpoint()[..]).unwrap();
+    assert_eq!(pull.stats().dropped.unread, 1);
+    assert_eq!(pull.close().soon().await.unread, 0);
+}
+
+#[tokio::test]
 async fn c5_6_unbind_ends_the_connections_that_came_that_way_and_only_those() {
     for medium in MEDIA {
         let context = sinew::Context::new();

@@ -7,7 +7,7 @@ use sinew::{
 };
 
 use crate::kit::{
-    MEDIA, Socket, Soon, answer, counted, disconnected, event, handshake_failed, raw_server, until,
+    MEDIA, Socket, Soon, answer, bind, counted, disconnected, event, handshake_failed, raw_server, until,
     unused_tcp,
 };
 use crate::support::raw_peer::RawListener;
