@@ -251,7 +251,7 @@ impl<'a> Session<'a> {
         loop {
             let decoded = self.decoder.decode(&mut self.input, &mut self.batch);
             if !self.batch.is_empty() {
-                self.open = self.core.deliver(self.key, &mut self.batch);
+                self.open = self.core.deliver(self.key, &mut self.batch).map_err(broken)?;
             }
             match decoded.map_err(broken)? {
                 Decoded::NeedMore => break,
@@ -273,8 +273,8 @@ impl<'a> Session<'a> {
 
     fn command(&mut self, command: Command) -> Result<(), End> {
         match command {
-            Command::Subscribe(topic) => self.core.subscribed(self.key, true, &topic),
-            Command::Cancel(topic) => self.core.subscribed(self.key, false, &topic),
+            Command::Subscribe(topic) => self.core.subscribed(self.key, true, &topic).map_err(broken)?,
+            Command::Cancel(topic) => self.core.subscribed(self.key, false, &topic).map_err(broken)?,
             Command::Ping { ttl_ds, context } => {
                 self.pong = Some(Bytes::copy_from_slice(&context));
                 self.ttl = heartbeat::timeout(ttl_ds);
@@ -313,13 +313,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The one timer: the end of linger, the next PING, or the end of our patience with a silent peer.
+    /// The one timer: the end of linger, the next PING, or the end of our patience with a peer that is silent, the
+    /// shorter one in the middle of a message (D23).
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
             let patience = [self.ttl, self.heartbeat.map(|heartbeat| heartbeat.timeout)];
             let silent = patience.into_iter().flatten().min().map(|limit| self.heard + limit);
+            let stalled = self.core.options.progress_timeout.filter(|_| self.decoder.is_midway(&self.input));
+            let stalled = stalled.map(|limit| self.heard + limit);
             let ping = self.heartbeat.map(|heartbeat| self.heard.max(self.pinged) + heartbeat.interval);
-            let Some(deadline) = [self.closing, silent, ping].into_iter().flatten().min() else {
+            let Some(deadline) = [self.closing, silent, stalled, ping].into_iter().flatten().min() else {
                 self.timer = None;
                 return Ok(());
             };
@@ -343,6 +346,8 @@ impl<'a> Session<'a> {
                 self.heard = Instant::now();
             } else if silent == Some(deadline) {
                 return Err(End::Lost(DisconnectReason::Silent));
+            } else if stalled == Some(deadline) {
+                return Err(End::Lost(DisconnectReason::Stalled));
             }
             if ping == Some(deadline) {
                 self.ping(cx)?;

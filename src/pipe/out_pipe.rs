@@ -17,9 +17,13 @@ pub(crate) struct OutPipe {
     pub(super) queue: Queue,
     /// Everything accepted and not yet written, what the connection task is writing included.
     pub(super) level: Level,
+    /// The socket's own mark and, over inproc, the receiver's.
     pub(super) hwm: Hwm,
+    pub(super) theirs: Hwm,
     /// It was full and has not fallen to the low-water mark since.
     pub(super) blocked: bool,
+    /// It has missed messages since, and that was told.
+    pub(super) missed: bool,
     /// Keep the newest message only (C7).
     pub(super) conflate: bool,
     /// The half of the connection that writes.
@@ -30,8 +34,8 @@ pub(crate) struct OutPipe {
     pub(super) idle: bool,
     /// The peer is there: it gets subscriptions as they come.
     pub(super) live: bool,
-    /// How many topics it has subscribed to.
-    pub(super) topics: usize,
+    /// How many topics it has subscribed to, and their bytes.
+    pub(super) topics: Level,
     /// Subscriptions to pass on: control state, outside the high-water mark (A7.6).
     pub(super) control: VecDeque<Control>,
     /// No more messages; what is queued is written until then.
@@ -82,27 +86,29 @@ pub(crate) struct Control {
 
 impl OutPipe {
     /// A pipe to a peer behind a connection.
-    pub(crate) fn wire(hwm: Hwm, conflate: bool) -> Self {
-        Self::new(Queue::Wire(WireBuf::default()), hwm, conflate)
+    pub(crate) fn wire(conflate: bool) -> Self {
+        Self::new(Queue::Wire(WireBuf::default()), conflate)
     }
 
     /// A pipe to a peer in this process.
-    pub(crate) fn inproc(hwm: Hwm, conflate: bool) -> Self {
-        Self::new(Queue::Messages(VecDeque::new()), hwm, conflate)
+    pub(crate) fn inproc(conflate: bool) -> Self {
+        Self::new(Queue::Messages(VecDeque::new()), conflate)
     }
 
-    fn new(queue: Queue, hwm: Hwm, conflate: bool) -> Self {
+    fn new(queue: Queue, conflate: bool) -> Self {
         Self {
             queue,
             level: Level::default(),
-            hwm,
+            hwm: Hwm::default(),
+            theirs: Hwm::default(),
             blocked: false,
+            missed: false,
             conflate,
             writer: Station::Absent,
             consumer: None,
             idle: false,
             live: false,
-            topics: 0,
+            topics: Level::default(),
             control: VecDeque::new(),
             closing: None,
             stamp: 0,
@@ -114,6 +120,11 @@ impl OutPipe {
 
     pub(crate) const fn level(&self) -> Level {
         self.level
+    }
+
+    /// What the peer has subscribed to: how many topics, of how many bytes.
+    pub(crate) const fn topics(&self) -> Level {
+        self.topics
     }
 
     pub(crate) const fn closing(&self) -> Option<Instant> {

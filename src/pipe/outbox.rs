@@ -21,6 +21,11 @@ pub(crate) struct Outbox {
     pub(crate) route: Route,
     pub(crate) senders: WaitQueue,
     pub(crate) counters: OutCounters,
+    /// Pipes that have begun to miss messages at their mark; whoever tells the monitors is woken for them.
+    missing: Vec<PeerKey>,
+    pub(crate) reporter: Option<Waker>,
+    /// What each pipe may hold, of our own.
+    mark: Hwm,
     closed: bool,
     /// Messages that closing has lost; whoever waits for the end of it is told the same.
     pub(crate) undelivered: usize,
@@ -97,12 +102,15 @@ pub(crate) enum Taken {
 impl Outbox {
     /// `turn` is how many sends in a row a task makes before it lets others run. Without it a
     /// current_thread runtime would never get to write what a busy sender queues.
-    pub(crate) fn new(route: Route, turn: usize, lockstep: bool) -> Self {
+    pub(crate) fn new(route: Route, mark: Hwm, turn: usize, lockstep: bool) -> Self {
         Self {
             pipes: SlotMap::with_key(),
             route,
             senders: WaitQueue::default(),
             counters: OutCounters::default(),
+            missing: Vec::new(),
+            reporter: None,
+            mark,
             closed: false,
             undelivered: 0,
             matched: Vec::new(),
@@ -119,7 +127,8 @@ impl Outbox {
     }
 
     /// Adds a peer.
-    pub(crate) fn attach(&mut self, pipe: OutPipe, wakes: &mut Wakes) -> PeerKey {
+    pub(crate) fn attach(&mut self, mut pipe: OutPipe, wakes: &mut Wakes) -> PeerKey {
+        pipe.hwm = self.mark;
         let key = self.pipes.insert(pipe);
         self.route.writable(key);
         self.senders.wake_all(wakes);
@@ -218,19 +227,36 @@ impl Outbox {
         if self.matched.is_empty() {
             self.counters.dropped_no_peer += 1;
         }
-        for key in &self.matched {
-            let Some(pipe) = self.pipes.get_mut(*key) else { continue };
+        for at in 0..self.matched.len() {
+            let key = self.matched[at];
+            let Some(pipe) = self.pipes.get_mut(key) else { continue };
             if pipe.has_room(size) {
                 pipe.push_copy(&self.encoded, message, size);
                 pipe.wake(wakes);
             } else {
                 pipe.full += 1;
-                pipe.dropped += 1;
                 self.counters.full += 1;
-                self.counters.dropped_full += 1;
+                self.miss(key, wakes);
             }
         }
         Ok(())
+    }
+
+    /// A message for a full pipe is dropped. The first since it had room is told to the monitors.
+    pub(crate) fn miss(&mut self, key: PeerKey, wakes: &mut Wakes) {
+        self.counters.dropped_full += 1;
+        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        pipe.dropped += 1;
+        if !pipe.missed {
+            pipe.missed = true;
+            self.missing.push(key);
+            wakes.extend(self.reporter.clone());
+        }
+    }
+
+    /// The pipes that have begun to miss messages since this was asked last.
+    pub(crate) fn take_missing(&mut self) -> Vec<PeerKey> {
+        std::mem::take(&mut self.missing)
     }
 
     /// Collects the peers of a message, each once.
@@ -404,6 +430,7 @@ impl Outbox {
     /// A pipe has room for those who wait.
     fn open(&mut self, key: PeerKey, wakes: &mut Wakes) {
         let Some(pipe) = self.pipes.get_mut(key) else { return };
+        pipe.missed = false;
         if pipe.blocked {
             pipe.blocked = false;
             if pipe.closing.is_none() {
@@ -413,7 +440,9 @@ impl Outbox {
         // Also where it was not found full: those woken for the last room have filled it without
         // looking again, and others still wait.
         match self.route {
-            Route::Balance(_) => self.senders.wake(pipe.hwm.messages - pipe.level.messages, wakes),
+            Route::Balance(_) => {
+                self.senders.wake(pipe.hwm.messages.saturating_sub(pipe.level.messages), wakes);
+            }
             // Each waits for a peer of its own, or for all.
             _ => self.senders.wake_all(wakes),
         }
@@ -429,7 +458,7 @@ impl Outbox {
             pipe.dropped += count(lost);
             pipe.control.clear();
             pipe.live = false;
-            pipe.topics = 0;
+            pipe.topics = Level::default();
             pipe.consumer = None;
             pipe.idle = false;
             if let Queue::Wire(queue) = &mut pipe.queue {
@@ -440,18 +469,40 @@ impl Outbox {
         lost
     }
 
-    /// Connects an inproc pipe to its receiver: `hwm` is both marks summed from here on (C2.2).
-    pub(crate) fn link(&mut self, key: PeerKey, hwm: Hwm, receiver: Waker, wakes: &mut Wakes) {
-        let Some(pipe) = self.pipes.get_mut(key) else { return };
-        pipe.hwm = hwm;
-        pipe.consumer = Some(receiver);
-        pipe.idle = true;
-        if pipe.level.messages > 0 {
-            pipe.wake(wakes);
+    /// Connects an inproc pipe to its receiver; gives back the pipe's mark.
+    pub(crate) fn link(&mut self, key: PeerKey, theirs: Hwm, receiver: Waker, wakes: &mut Wakes) -> Hwm {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.consumer = Some(receiver);
+            pipe.idle = true;
+            if pipe.level.messages > 0 {
+                pipe.wake(wakes);
+            }
         }
-        // C2.3: a sender that waits at the smaller limit goes on.
-        if pipe.has_room(0) {
-            self.open(key, wakes);
+        self.set_theirs(key, theirs, wakes)
+    }
+
+    /// The receiver's mark of an inproc pipe; gives back the pipe's, which is both summed (C2.2).
+    pub(crate) fn set_theirs(&mut self, key: PeerKey, theirs: Hwm, wakes: &mut Wakes) -> Hwm {
+        let hwm = self.mark.sum(theirs);
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.theirs = theirs;
+            pipe.hwm = hwm;
+            // C2.3: a sender that waits at the smaller limit goes on.
+            if pipe.has_room(0) {
+                self.open(key, wakes);
+            }
+        }
+        hwm
+    }
+
+    /// Changes the mark of all pipes. What is queued beyond a lower one stays (C4.1, C4.2).
+    pub(crate) fn set_mark(&mut self, mark: Hwm, wakes: &mut Wakes) {
+        self.mark = mark;
+        self.turn = mark.turn();
+        self.until_yield = self.until_yield.min(self.turn);
+        for key in self.pipes.keys().collect::<Vec<_>>() {
+            let theirs = self.pipes[key].theirs;
+            self.set_theirs(key, theirs, wakes);
         }
     }
 
@@ -494,9 +545,13 @@ impl Outbox {
     }
 
     /// A peer holds one topic more, or less.
-    pub(crate) fn count_topic(&mut self, key: PeerKey, more: bool, wakes: &mut Wakes) {
+    pub(crate) fn count_topic(&mut self, key: PeerKey, more: bool, bytes: usize, wakes: &mut Wakes) {
         if let Some(pipe) = self.pipes.get_mut(key) {
-            pipe.topics = if more { pipe.topics + 1 } else { pipe.topics.saturating_sub(1) };
+            if more {
+                pipe.topics.add(1, bytes);
+            } else {
+                pipe.topics.sub(1, bytes);
+            }
             // Whoever waits for subscribers looks again.
             self.senders.wake_all(wakes);
         }
@@ -504,7 +559,7 @@ impl Outbox {
 
     /// Peers that have subscribed to something.
     pub(crate) fn subscribers(&self) -> usize {
-        self.pipes.values().filter(|pipe| pipe.topics > 0).count()
+        self.pipes.values().filter(|pipe| pipe.topics.messages > 0).count()
     }
 
     /// Peers that are there.
