@@ -285,3 +285,25 @@ async fn c6_3_a_peer_that_refuses_after_the_handshake_does_not_reset_the_back_of
     // 8 ms, 16, 32, 64, 128, each less half of it at most.
     assert!(delays.is_sorted() && delays[4] >= Duration::from_millis(64), "{delays:?}");
 }
+
+#[tokio::test]
+async fn c5_5_c6_6_of_two_connections_to_one_endpoint_disconnect_ends_one_at_a_time() {
+    for immediate in [false, true] {
+        let push = Push::builder().immediate(immediate).build().unwrap();
+        let mut monitor = push.monitor();
+        let listener = RawListener::bind().await;
+        let endpoint = listener.endpoint();
+        for peers in 1..=2 {
+            push.connect(&endpoint[..]).await.unwrap();
+            let (mut peer, _) = answer(&listener, "PULL", 1).await;
+            push.wait_for_peers(peers).soon().await.unwrap();
+            tokio::spawn(async move { peer.expect_closed().await });
+        }
+        for left in [1, 0] {
+            push.disconnect(&endpoint[..]).unwrap();
+            assert_eq!(disconnected(&mut monitor).await, DisconnectReason::ClosedByUs);
+            counted(&push, |stats| stats.peers.len() == left).await;
+        }
+        assert!(push.disconnect(&endpoint[..]).is_err());
+    }
+}
