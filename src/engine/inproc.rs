@@ -148,6 +148,7 @@ pub(crate) fn unlink(core: &Core, key: PeerKey, discard: bool) -> bool {
     let Some((remote, remote_key)) = remote else { return false };
     let mut wakes = Wakes::new();
     core.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
+    core.unsubscribe_all(key, &mut wakes);
     // Each end fetches what the other has queued for it, before that goes.
     {
         let mut inbox = core.inbox.lock();
