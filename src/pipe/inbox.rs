@@ -513,6 +513,7 @@ impl Inbox {
     }
 
     /// A receiver found its message.
+    #[inline]
     pub(crate) fn done(&mut self, slot: &mut Slot) {
         self.receivers.done(slot);
     }

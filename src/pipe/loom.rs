@@ -5,6 +5,7 @@
 //!
 //! A lost wake-up shows as a deadlock, a lost or doubled message as a failed assertion.
 
+use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
 
 use ::loom::future::block_on;
@@ -14,7 +15,8 @@ use slotmap::SlotMap;
 use tokio::time::Instant;
 
 use super::{
-    Hwm, InPipe, Inbox, Level, OutPipe, Outbox, PeerKey, Popped, Pull, Refusal, Slot, Taken, Wakes, WireBuf,
+    Hwm, InPipe, Inbox, Level, Medium, OutPipe, Outbox, PeerKey, Popped, Pull, Refusal, Slot, Taken, Wakes,
+    Writer,
 };
 use crate::message::{Frame, Message};
 use crate::proto::Received;
@@ -35,11 +37,16 @@ fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
 }
 
 fn out(route: Route, hwm: usize) -> SharedOut {
-    Arc::new(Mutex::new(Outbox::new(route, Hwm::new(hwm, 0), TURN)))
+    Arc::new(Mutex::new(Outbox::new(route, Hwm::new(hwm, 0), TURN, false)))
 }
 
 fn balance(hwm: usize) -> SharedOut {
     out(Route::Balance(Rotation::default()), hwm)
+}
+
+/// As a REQ's.
+fn lockstep() -> SharedOut {
+    Arc::new(Mutex::new(Outbox::new(Route::Balance(Rotation::default()), Hwm::new(0, 0), TURN, true)))
 }
 
 fn add(outbox: &SharedOut, pipe: OutPipe) -> PeerKey {
@@ -181,45 +188,54 @@ fn poll_once_and_drop<F: Future>(future: F) -> Option<F::Output> {
     }))
 }
 
-/// The connection task of `key`: takes and "writes" message by message until the pipe is finished or
-/// `limit` messages are written; gives back what it wrote.
-struct Writer {
-    outbox: SharedOut,
-    key: PeerKey,
-    buffer: WireBuf,
-    written: Level,
-    total: usize,
-    bytes: usize,
+/// A kernel that takes everything.
+#[derive(Debug)]
+struct Sink;
+
+impl Medium for Sink {
+    fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(bufs.iter().map(|buf| buf.len()).sum())
+    }
 }
 
-impl Writer {
+/// The connection task of `key`: takes and "writes" until the pipe is finished or `limit` messages are
+/// written; gives back what was written.
+struct Connection {
+    outbox: SharedOut,
+    key: PeerKey,
+    held: Option<Box<Writer>>,
+}
+
+impl Connection {
     fn new(outbox: &SharedOut, key: PeerKey) -> Self {
-        let outbox = outbox.clone();
-        Self { outbox, key, buffer: WireBuf::default(), written: Level::default(), total: 0, bytes: 0 }
+        Writer::install(std::sync::Arc::new(Sink), outbox, key);
+        Self { outbox: outbox.clone(), key, held: None }
+    }
+
+    /// What the pipe says was written.
+    fn total(&self) -> usize {
+        self.outbox.lock().pipes.get(self.key).map_or(0, |pipe| usize::try_from(pipe.sent).unwrap())
     }
 
     /// One turn, as `Session::write`: ready when the pipe is finished, or after `limit` messages.
     fn poll(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<usize> {
         loop {
             let mut wakes = Wakes::new();
-            let taken = self.outbox.lock().take(
-                self.key,
-                std::mem::take(&mut self.written),
-                &mut self.buffer,
-                &mut Vec::new(),
-                cx.waker(),
-                &mut wakes,
-            );
+            let taken = {
+                let mut outbox = self.outbox.lock();
+                if let Some(writer) = self.held.take() {
+                    outbox.give_back(self.key, writer, &mut wakes);
+                }
+                outbox.take(self.key, false, &mut Vec::new(), cx.waker())
+            };
             wakes.fire();
             match taken {
-                Taken::Finished => return Poll::Ready(self.total),
-                Taken::Idle if self.total >= limit => return Poll::Ready(self.total),
+                Taken::Finished => return Poll::Ready(self.total()),
+                Taken::Idle if self.total() >= limit => return Poll::Ready(self.total()),
                 Taken::Idle => return Poll::Pending,
-                Taken::Some => {
-                    let drained = self.buffer.drain();
-                    self.written.add(drained.messages, drained.bytes);
-                    self.total += drained.messages;
-                    self.bytes += drained.bytes;
+                Taken::Writer(mut writer) => {
+                    writer.write().unwrap();
+                    self.held = Some(writer);
                 }
             }
         }
@@ -227,6 +243,12 @@ impl Writer {
 
     fn run(mut self, limit: usize) -> usize {
         block_on(std::future::poll_fn(move |cx| self.poll(cx, limit)))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.outbox.lock().abandon(self.key);
     }
 }
 
@@ -243,7 +265,7 @@ fn loom_m1_a_connection_task_that_goes_idle_hears_of_every_message() {
     model(3, || {
         let outbox = balance(0);
         let key = wire(&outbox);
-        let writer = Writer::new(&outbox, key);
+        let writer = Connection::new(&outbox, key);
         let writer = thread::spawn(move || writer.run(2));
         let other = Sending::new(&outbox, 1);
         let other = thread::spawn(move || block_on(other));
@@ -256,12 +278,51 @@ fn loom_m1_a_connection_task_that_goes_idle_hears_of_every_message() {
 }
 
 #[test]
+fn loom_in_lockstep_senders_and_the_connection_task_write_by_turns_and_leave_nothing() {
+    model(3, || {
+        let outbox = lockstep();
+        let key = wire(&outbox);
+        let writer = Connection::new(&outbox, key);
+        let writer = thread::spawn(move || writer.run(usize::MAX));
+        let other = Sending::new(&outbox, 1);
+        let other = thread::spawn(move || block_on(other));
+        assert_eq!(block_on(Sending::new(&outbox, 2)), Ok(()));
+        assert_eq!(other.join().unwrap(), Ok(()));
+        close(&outbox);
+        assert_eq!(writer.join().unwrap(), 2);
+        assert_eq!(outbox.lock().queued(), 0);
+    });
+}
+
+#[test]
+fn loom_a_connection_that_ends_waits_for_a_sender_who_writes() {
+    model(3, || {
+        let outbox = lockstep();
+        let key = wire(&outbox);
+        let mut writer = Connection::new(&outbox, key);
+        // Idle, so that senders write.
+        block_on(std::future::poll_fn(|cx| writer.poll(cx, 0)));
+        let sender = Sending::new(&outbox, 1);
+        let sender = thread::spawn(move || block_on(sender));
+        let mut unwritten =
+            block_on(std::future::poll_fn(|cx| match outbox.lock().disconnect(key, cx.waker()) {
+                Some(unwritten) => Poll::Ready(unwritten),
+                None => Poll::Pending,
+            }));
+        assert_eq!(sender.join().unwrap(), Ok(()));
+        // Before it, or not at all: nothing is with the writer any more.
+        assert_eq!(unwritten.drain().messages, 0);
+        assert_eq!(writer.total() + outbox.lock().queued(), 1);
+    });
+}
+
+#[test]
 fn loom_m5_a_sender_at_the_high_water_mark_goes_on_when_the_consumer_credits() {
     for hwm in [1, 2] {
         model(3, move || {
             let outbox = balance(hwm);
             let key = wire(&outbox);
-            let writer = Writer::new(&outbox, key);
+            let writer = Connection::new(&outbox, key);
             let writer = thread::spawn(move || writer.run(4));
             for number in 0..4 {
                 assert_eq!(block_on(Sending::new(&outbox, number)), Ok(()));
@@ -282,7 +343,7 @@ fn loom_two_senders_wait_for_a_pipe_of_one() {
             let sending = Sending::new(&outbox, number);
             thread::spawn(move || block_on(sending))
         });
-        assert_eq!(Writer::new(&outbox, key).run(3), 3);
+        assert_eq!(Connection::new(&outbox, key).run(3), 3);
         for other in others {
             assert_eq!(other.join().unwrap(), Ok(()));
         }
@@ -300,12 +361,12 @@ fn loom_m10_a_cancelled_sender_passes_its_wake_up_on() {
         let waiting = Sending::new(&outbox, 2);
         let waiting = thread::spawn(move || block_on(waiting));
         // One message, or two: a cancelled send that was not ready has sent nothing.
-        let mut writer = Writer::new(&outbox, key);
+        let mut writer = Connection::new(&outbox, key);
         block_on(std::future::poll_fn(|cx| writer.poll(cx, 2).map(drop)));
         let sent = usize::from(cancelled.join().unwrap().is_some());
         assert_eq!(waiting.join().unwrap(), Ok(()));
         block_on(std::future::poll_fn(|cx| writer.poll(cx, 2 + sent).map(drop)));
-        assert_eq!(writer.total, 2 + sent);
+        assert_eq!(writer.total(), 2 + sent);
         assert_eq!(outbox.lock().queued(), 0);
     });
 }
@@ -319,7 +380,7 @@ fn loom_one_who_waits_for_peers_does_not_take_a_senders_wake_up() {
         // First in the queue, and never satisfied.
         let mut watcher = Slot::bystander();
         outbox.lock().senders.wait(&mut watcher, Waker::noop());
-        let writer = Writer::new(&outbox, key);
+        let writer = Connection::new(&outbox, key);
         let writer = thread::spawn(move || writer.run(2));
         assert_eq!(block_on(Sending::new(&outbox, 1)), Ok(()));
         assert_eq!(writer.join().unwrap(), 2);
@@ -331,7 +392,7 @@ fn loom_m3_closing_ends_the_wait_and_finishes_the_pipe() {
     model(3, || {
         let outbox = balance(1);
         let key = wire(&outbox);
-        let writer = Writer::new(&outbox, key);
+        let writer = Connection::new(&outbox, key);
         let writer = thread::spawn(move || writer.run(usize::MAX));
         let sender = outbox.clone();
         let sender = thread::spawn(move || {
@@ -371,7 +432,7 @@ fn loom_senders_to_different_peers_do_not_take_each_others_wake_ups() {
         let first = thread::spawn(move || block_on(first));
         let second = Sending::new(&outbox, 2).to(moving);
         let second = thread::spawn(move || block_on(second));
-        assert_eq!(Writer::new(&outbox, moving).run(2), 2);
+        assert_eq!(Connection::new(&outbox, moving).run(2), 2);
         assert_eq!(second.join().unwrap(), Ok(()));
         close(&outbox);
         assert_eq!(first.join().unwrap(), Err(Refusal::Closed));

@@ -10,7 +10,8 @@ use crate::message::{Frame, Message};
 use crate::monitor::DropReason;
 use crate::routing::{FanOut, Route};
 
-use super::{Hwm, Level, PeerKey, Slot, WaitQueue, Wakes, WireBuf};
+use super::out_pipe::{Control, Lend, OutPipe, Queue};
+use super::{Hwm, Level, PeerKey, Slot, WaitQueue, Wakes, WireBuf, Writer};
 
 /// The outbound side of one socket: a pipe for each peer, the policy that picks among them, and
 /// the tasks waiting for room.
@@ -34,6 +35,8 @@ pub(crate) struct Outbox {
     stamp: u64,
     /// The message being published, encoded once for all.
     encoded: WireBuf,
+    /// A message to an idle connection is written by its sender, who will do nothing before the answer.
+    lockstep: bool,
     /// Sends until the sender lets other tasks run, and how many that is.
     until_yield: usize,
     turn: usize,
@@ -85,212 +88,21 @@ pub(crate) enum Refusal {
     Yield,
 }
 
-/// The outbound queue of one peer.
-#[derive(Debug)]
-pub(crate) struct OutPipe {
-    queue: Queue,
-    /// Everything accepted and not yet written, what the connection task is writing included.
-    level: Level,
-    /// The socket's own mark and, over inproc, the receiver's.
-    hwm: Hwm,
-    theirs: Hwm,
-    /// It was full and has not fallen to the low-water mark since.
-    blocked: bool,
-    /// It has missed messages since, and that was told.
-    missed: bool,
-    /// Keep the newest message only (C7).
-    conflate: bool,
-    /// The connection task, or the inproc receiver.
-    consumer: Option<Waker>,
-    /// The consumer found nothing and waits to be woken.
-    idle: bool,
-    /// The peer is there: it gets subscriptions as they come.
-    live: bool,
-    /// How many topics it has subscribed to, and their bytes.
-    topics: Level,
-    /// Subscriptions to pass on: control state, outside the high-water mark (A7.6).
-    control: VecDeque<Control>,
-    /// No more messages; what is queued is written until then.
-    closing: Option<Instant>,
-    stamp: u64,
-    pub(crate) sent: u64,
-    pub(crate) dropped: u64,
-    pub(crate) full: u64,
-}
-
-/// A pipe's messages, in the form its consumer wants.
-#[derive(Debug)]
-enum Queue {
-    Wire(WireBuf),
-    Messages(VecDeque<Message>),
-}
-
-/// A subscription on its way to a publisher.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Control {
-    pub(crate) subscribe: bool,
-    pub(crate) topic: Frame,
-}
-
 /// What [`Outbox::take`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Taken {
     /// Something to write.
-    Some,
-    /// Nothing; the consumer is woken when there is.
+    Writer(Box<Writer>),
+    /// Nothing, or a sender writes it; the connection's task is woken when it has to do something.
     Idle,
     /// Nothing, and there will be nothing any more.
     Finished,
 }
 
-impl OutPipe {
-    /// A pipe to a peer behind a connection.
-    pub(crate) fn wire(conflate: bool) -> Self {
-        Self::new(Queue::Wire(WireBuf::default()), conflate)
-    }
-
-    /// A pipe to a peer in this process.
-    pub(crate) fn inproc(conflate: bool) -> Self {
-        Self::new(Queue::Messages(VecDeque::new()), conflate)
-    }
-
-    fn new(queue: Queue, conflate: bool) -> Self {
-        Self {
-            queue,
-            level: Level::default(),
-            hwm: Hwm::default(),
-            theirs: Hwm::default(),
-            blocked: false,
-            missed: false,
-            conflate,
-            consumer: None,
-            idle: false,
-            live: false,
-            topics: Level::default(),
-            control: VecDeque::new(),
-            closing: None,
-            stamp: 0,
-            sent: 0,
-            dropped: 0,
-            full: 0,
-        }
-    }
-
-    pub(crate) const fn level(&self) -> Level {
-        self.level
-    }
-
-    /// What the peer has subscribed to: how many topics, of how many bytes.
-    pub(crate) const fn topics(&self) -> Level {
-        self.topics
-    }
-
-    pub(crate) const fn closing(&self) -> Option<Instant> {
-        self.closing
-    }
-
-    /// Queues a message ahead of all others, whatever the mark: the socket's own, not the user's.
-    pub(crate) fn push_front(&mut self, message: Message, wakes: &mut Wakes) {
-        let size = wire_size(&[], &message);
-        match &mut self.queue {
-            Queue::Wire(queue) => {
-                let mut wire = WireBuf::default();
-                wire.push(message.frames());
-                wire.extend(queue);
-                *queue = wire;
-            }
-            Queue::Messages(queue) => queue.push_front(message),
-        }
-        self.level.add(1, size);
-        self.wake(wakes);
-    }
-
-    /// Replaces the subscriptions waiting to be passed on: a new connection gets all of them.
-    pub(crate) fn replay(&mut self, topics: impl Iterator<Item = Control>, wakes: &mut Wakes) {
-        self.live = true;
-        self.control.clear();
-        if matches!(self.queue, Queue::Wire(_)) {
-            self.control.extend(topics);
-        }
-        if !self.control.is_empty() {
-            self.wake(wakes);
-        }
-    }
-
-    /// Queues a subscription for a peer that is there; a later one gets all of them anew.
-    pub(crate) fn control(&mut self, control: Control, wakes: &mut Wakes) {
-        if self.live && matches!(self.queue, Queue::Wire(_)) {
-            self.control.push_back(control);
-            self.wake(wakes);
-        }
-    }
-
-    #[inline]
-    const fn has_room(&self, size: usize) -> bool {
-        self.conflate || self.level.admits(self.hwm, size)
-    }
-
-    #[inline]
-    fn push(&mut self, prefix: &[Frame], message: &mut Message, size: usize, wakes: &mut Wakes) {
-        if self.conflate {
-            self.discard();
-        }
-        match &mut self.queue {
-            Queue::Wire(wire) if prefix.is_empty() => wire.push(message.frames()),
-            Queue::Wire(wire) => wire.push(prefix.iter().chain(message.frames())),
-            Queue::Messages(queue) => queue.push_back(with_prefix(prefix, std::mem::take(message))),
-        }
-        self.level.add(1, size);
-        self.wake(wakes);
-    }
-
-    #[inline]
-    fn push_copy(&mut self, encoded: &WireBuf, message: &Message, size: usize, wakes: &mut Wakes) {
-        if self.conflate {
-            self.discard();
-        }
-        match &mut self.queue {
-            Queue::Wire(wire) => wire.extend(encoded),
-            Queue::Messages(queue) => queue.push_back(message.clone()),
-        }
-        self.level.add(1, size);
-        self.wake(wakes);
-    }
-
-    #[inline]
-    fn wake(&mut self, wakes: &mut Wakes) {
-        if self.idle {
-            self.idle = false;
-            wakes.extend(self.consumer.clone());
-        }
-    }
-
-    /// Notes that the pipe was found, or has become, full.
-    #[inline]
-    fn block(&mut self) {
-        if !self.blocked {
-            self.blocked = true;
-            self.full += 1;
-        }
-    }
-
-    /// Drops what is queued and not being written.
-    fn discard(&mut self) {
-        let queued = match &mut self.queue {
-            Queue::Wire(wire) => wire.drain(),
-            Queue::Messages(queue) => {
-                let bytes = queue.iter().map(|message| wire_size(&[], message)).sum();
-                Level { messages: std::mem::take(queue).len(), bytes }
-            }
-        };
-        self.level.sub(queued.messages, queued.bytes);
-    }
-}
-
 impl Outbox {
     /// `turn` is how many sends in a row a task makes before it lets others run. Without it a
     /// current_thread runtime would never get to write what a busy sender queues.
-    pub(crate) fn new(route: Route, mark: Hwm, turn: usize) -> Self {
+    pub(crate) fn new(route: Route, mark: Hwm, turn: usize, lockstep: bool) -> Self {
         Self {
             pipes: SlotMap::with_key(),
             route,
@@ -304,6 +116,7 @@ impl Outbox {
             matched: Vec::new(),
             stamp: 0,
             encoded: WireBuf::default(),
+            lockstep,
             until_yield: turn,
             turn,
         }
@@ -353,7 +166,8 @@ impl Outbox {
                 ready.drop_current();
                 continue;
             }
-            pipe.push(prefix, message, size, wakes);
+            pipe.push(prefix, message, size);
+            pipe.alert(self.lockstep, wakes);
             ready.advance();
             self.until_yield -= 1;
             return Ok(key);
@@ -380,7 +194,8 @@ impl Outbox {
                 Err(Refusal::Full)
             }
             Some(pipe) => {
-                pipe.push(prefix, message, size, wakes);
+                pipe.push(prefix, message, size);
+                pipe.alert(self.lockstep, wakes);
                 self.until_yield -= 1;
                 Ok(())
             }
@@ -416,7 +231,8 @@ impl Outbox {
             let key = self.matched[at];
             let Some(pipe) = self.pipes.get_mut(key) else { continue };
             if pipe.has_room(size) {
-                pipe.push_copy(&self.encoded, message, size, wakes);
+                pipe.push_copy(&self.encoded, message, size);
+                pipe.wake(wakes);
             } else {
                 pipe.full += 1;
                 self.counters.full += 1;
@@ -503,35 +319,59 @@ impl Outbox {
         }
     }
 
-    /// For the consumer of `key`: credits what it has written since the last call, and swaps its
-    /// spent buffer for what has been queued meanwhile.
+    /// A connection to `key` is there, and `writer` writes to it.
+    pub(crate) fn connect(&mut self, key: PeerKey, writer: Box<Writer>) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.connect(writer);
+        }
+    }
+
+    /// For the connection's task: takes the writer, with what is queued. With `more` it gets it although nothing
+    /// is, for something of its own.
     pub(crate) fn take(
         &mut self,
         key: PeerKey,
-        written: Level,
-        wire: &mut WireBuf,
+        more: bool,
         control: &mut Vec<Control>,
         waker: &Waker,
-        wakes: &mut Wakes,
     ) -> Taken {
-        self.credit(key, written, wakes);
         let Some(pipe) = self.pipes.get_mut(key) else { return Taken::Finished };
         pipe.listen(waker);
         control.extend(pipe.control.drain(..));
-        if wire.is_empty()
-            && let Queue::Wire(queue) = &mut pipe.queue
-        {
-            wire.clear();
-            std::mem::swap(wire, queue);
+        match pipe.lend(more || !control.is_empty()) {
+            Lend::Writer(writer) => Taken::Writer(writer),
+            Lend::Nothing if pipe.closing.is_some() => Taken::Finished,
+            Lend::Nothing => {
+                pipe.idle = true;
+                Taken::Idle
+            }
+            Lend::Busy => Taken::Idle,
+            Lend::Absent => Taken::Finished,
         }
-        if !wire.is_empty() || !control.is_empty() {
-            return Taken::Some;
+    }
+
+    /// Takes the writer back, and credits what it has written.
+    pub(crate) fn give_back(&mut self, key: PeerKey, mut writer: Box<Writer>, wakes: &mut Wakes) {
+        let written = std::mem::take(&mut writer.written);
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.give_back(writer, wakes);
         }
-        if pipe.closing.is_some() {
-            return Taken::Finished;
+        self.credit(key, written, wakes);
+    }
+
+    /// The connection has ended: takes its writer out. `None` while a sender writes; `waker` is woken then.
+    pub(crate) fn disconnect(&mut self, key: PeerKey, waker: &Waker) -> Option<WireBuf> {
+        let Some(pipe) = self.pipes.get_mut(key) else { return Some(WireBuf::default()) };
+        pipe.listen(waker);
+        let writer = pipe.disconnect()?;
+        Some(writer.map_or_else(WireBuf::default, |writer| writer.into_unwritten()))
+    }
+
+    /// The connection to `key` is no more.
+    pub(crate) fn abandon(&mut self, key: PeerKey) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.abandon();
         }
-        pipe.idle = true;
-        Taken::Idle
     }
 
     /// For an inproc receiver: credits what it has consumed, and takes all that is queued.
@@ -741,19 +581,12 @@ impl Outbox {
     }
 }
 
-impl OutPipe {
-    /// Remembers whom to wake.
-    pub(crate) fn listen(&mut self, waker: &Waker) {
-        match &mut self.consumer {
-            Some(consumer) => consumer.clone_from(waker),
-            None => self.consumer = Some(waker.clone()),
-        }
-    }
-}
-
 /// The bytes that a message takes on the wire, which is what the byte budget counts.
 #[inline]
 pub(crate) fn wire_size(prefix: &[Frame], message: &Message) -> usize {
+    if prefix.is_empty() && message.frame_count() == 1 {
+        return WireBuf::wire_size(message.first().len());
+    }
     let frames = prefix.iter().chain(message.frames());
     frames.fold(0, |sum, frame| sum.saturating_add(WireBuf::wire_size(frame.len())))
 }
@@ -762,7 +595,7 @@ fn count(messages: usize) -> u64 {
     u64::try_from(messages).unwrap_or(u64::MAX)
 }
 
-fn with_prefix(prefix: &[Frame], mut message: Message) -> Message {
+pub(super) fn with_prefix(prefix: &[Frame], mut message: Message) -> Message {
     for frame in prefix.iter().rev() {
         message.push_front(frame.clone());
     }

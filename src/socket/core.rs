@@ -126,7 +126,8 @@ impl Core {
         }
         let send_mark = options.send_mark();
         let filter = (kind == SocketType::Sub).then(|| Filter::new(&pattern.topics, pattern.invert_matching));
-        let mut outbox = Outbox::new(route, send_mark, send_mark.turn());
+        let lockstep = matches!(kind, SocketType::Req | SocketType::Rep);
+        let mut outbox = Outbox::new(route, send_mark, send_mark.turn(), lockstep);
         let inbox = Inbox::new(options.recv_mark(), pattern.announce, filter);
         Arc::new_cyclic(|core| Self {
             kind,
@@ -272,6 +273,7 @@ impl Core {
     }
 
     /// Gives a sender's place up.
+    #[inline]
     pub(crate) fn forget_sender(&self, slot: &mut Slot) {
         if slot.is_taken() {
             let mut wakes = Wakes::new();
@@ -386,6 +388,7 @@ impl Core {
     }
 
     /// Gives a receiver's place up.
+    #[inline]
     pub(crate) fn forget_receiver(&self, slot: &mut Slot) {
         if slot.is_taken() {
             let mut wakes = Wakes::new();
