@@ -7,10 +7,10 @@ use sinew::{
 };
 
 use crate::kit::{
-    MEDIA, Socket, Soon, answer, bind, counted, disconnected, event, handshake_failed, raw_server, until,
-    unused_tcp,
+    MEDIA, Medium, Socket, Soon, answer, bind, counted, disconnected, event, handshake_failed, raw_server,
+    until, unused_tcp,
 };
-use crate::support::raw_peer::RawListener;
+use crate::support::raw_peer::{RawListener, RawPeer};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -305,5 +305,27 @@ async fn c5_5_c6_6_of_two_connections_to_one_endpoint_disconnect_ends_one_at_a_t
             counted(&push, |stats| stats.peers.len() == left).await;
         }
         assert!(push.disconnect(&endpoint[..]).is_err());
+    }
+}
+
+/// Over ipc, where what a peer has sent is with us when it closes.
+#[tokio::test]
+async fn c6_4_what_came_before_a_write_failed_stays_readable_behind_a_full_queue() {
+    let dealer = Dealer::builder().recv_hwm(1).build().unwrap();
+    let mut monitor = dealer.monitor();
+    let endpoint = dealer.binds(&Medium::Ipc.any()).await.unwrap().to_string();
+    let mut peer = RawPeer::connect(&endpoint).await;
+    peer.handshake("DEALER", 1).await;
+    // The first fills the queue, two are read ahead, the others are left in the kernel.
+    for i in 0..5 {
+        peer.send_msg(&[&[i; 40_000]]).await;
+    }
+    counted(&dealer, |stats| stats.unread == 1).await;
+    drop(peer);
+    dealer.send("to nobody").soon().await.unwrap();
+    let reason = disconnected(&mut monitor).await;
+    assert!(matches!(reason, DisconnectReason::Io(_)), "{reason:?}");
+    for i in 0..5 {
+        assert_eq!(dealer.recv().soon().await.unwrap()[0], &[i; 40_000][..], "{i}");
     }
 }
