@@ -33,7 +33,7 @@ fn panel(row: &Row, area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>) 
     let mut chart = ChartBuilder::on(area)
         .caption(&row.job.title, ("sans-serif", 13))
         .margin(8)
-        .x_label_area_size(24)
+        .x_label_area_size(36)
         .y_label_area_size(90)
         .build_cartesian_2d(0.0..most.max(1e-9) * 1.05, (0..count).into_segmented())?;
     chart

@@ -88,7 +88,8 @@ instead:
   n=100000 p50=24.1us p99=40.8us p999=76.0us
 
 Who sends prints such a line on the error output, with what its close left undelivered. After 3 s of silence a \
-receiver ends with what it has got; until the first message it waits for ever.";
+receiver ends with what it has got; until the first message it waits for ever, \
+and a push waits for ever for a pull to take its messages.";
 
 /// What this process is.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]

@@ -49,3 +49,14 @@ pub(crate) fn expected(args: &Args, sockets: u32) -> (u64, u64, u64) {
         (true, false) => (count, u64::MAX, count / u64::from(sockets)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::shares;
+
+    #[test]
+    fn shares_differ_by_one_at_most_and_make_up_the_whole() {
+        assert_eq!(shares(10, 4).collect::<Vec<_>>(), [3, 3, 2, 2]);
+        assert_eq!(shares(2, 3).collect::<Vec<_>>(), [1, 1, 0]);
+    }
+}

@@ -92,3 +92,41 @@ pub(crate) fn round_trips(sorted: &[Duration]) -> String {
     };
     format!("n={} p50={:.1}us p99={:.1}us p999={:.1}us", sorted.len(), at(500), at(990), at(999))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_breaks_off_is_measured_up_to_its_last_mark() {
+        let mut tally = Tally::new(10_000, 2560);
+        (0..25).for_each(|_| tally.count());
+        assert!(tally.wants_more());
+        let last = tally.last.map(|mark| mark.messages);
+        assert_eq!((tally.got, last), (25, Some(21)));
+    }
+
+    #[test]
+    fn the_last_message_is_a_mark() {
+        let mut tally = Tally::new(25, 2560);
+        (0..25).for_each(|_| tally.count());
+        assert!(!tally.wants_more());
+        assert_eq!(tally.last.map(|mark| mark.messages), Some(25));
+    }
+
+    #[test]
+    fn several_sockets_make_one_line() {
+        let mut tallies = [Tally::new(3, 3), Tally::new(3, 3), Tally::new(3, 3)];
+        tallies.iter_mut().take(2).for_each(|tally| (0..3).for_each(|_| tally.count()));
+        let line = line("got", &tallies, 9, 64).unwrap();
+        assert!(line.starts_with("got=6 of=9 secs=0."), "{line}");
+        assert!(super::line("got", &[Tally::new(3, 3)], 3, 64).is_err());
+    }
+
+    #[test]
+    fn percentiles_of_round_trips() {
+        let trips: Vec<_> = (1..=1000).map(Duration::from_micros).collect();
+        assert_eq!(round_trips(&trips), "n=1000 p50=501.0us p99=991.0us p999=1000.0us");
+        assert_eq!(round_trips(&trips[..1]), "n=1 p50=1.0us p99=1.0us p999=1.0us");
+    }
+}
