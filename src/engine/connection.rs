@@ -172,8 +172,8 @@ pub(super) fn report_end(core: &Core, endpoint: &Arc<str>, info: &Arc<PeerInfo>,
 }
 
 /// Takes a peer out whose pipe lived only as long as its connection.
-pub(super) fn gone(core: &Core, endpoint: &Arc<str>, key: PeerKey, outcome: &Outcome) {
-    core.left(endpoint, key);
+pub(super) fn gone(core: &Core, key: PeerKey, outcome: &Outcome) {
+    core.left(key);
     // A socket that closes counts what is left itself.
     if !core.outbox.lock().is_closed() {
         let ours = matches!(outcome, Outcome::Ended(DisconnectReason::ClosedByUs));

@@ -30,7 +30,7 @@ pub(crate) async fn dial(
     if let Some(key) = key
         && !core.outbox.lock().is_closed()
     {
-        core.left(&endpoint, key);
+        core.left(key);
         let reason = if end == Stop::Told { DropReason::Linger } else { DropReason::Disconnect };
         core.depart(key, false, reason);
     }
@@ -126,7 +126,7 @@ impl Dialer<'_> {
         let (outcome, key) = connection::run(core, stream, endpoint, pipe, ready, &mut unwritten).await;
         match (self.key, key) {
             (Some(key), _) => core.interrupted(key, unwritten),
-            (None, Some(key)) => connection::gone(core, endpoint, key, &outcome),
+            (None, Some(key)) => connection::gone(core, key, &outcome),
             (None, None) => {}
         }
         connection::report_end(core, endpoint, &info, &outcome);

@@ -105,7 +105,7 @@ fn link(a: &Arc<Core>, a_key: PeerKey, b: &Arc<Core>, name: &str) -> Result<(), 
         InPipe::new(b.options.conflate, Frame::new()),
     );
     let b_key = b.admit(&endpoint, &info(a, &endpoint), pipe).map_err(ConnectError::Refused)?;
-    b.belongs(&endpoint, b_key);
+    b.came_in(&endpoint, b_key);
     let pull = |core: &Core, key| Pull { outbox: core.outbox.clone(), key, consumed: Level::default() };
     let mut wakes = Wakes::new();
     a.inbox.lock().link(a_key, pull(b, b_key), Activate::waker(a, a_key), &mut wakes);
@@ -117,16 +117,16 @@ fn link(a: &Arc<Core>, a_key: PeerKey, b: &Arc<Core>, name: &str) -> Result<(), 
     b.inbox.lock().peer_mark(b_key, &mut wakes);
     wakes.fire();
     if let Err(refused) = a.admit(&endpoint, &info(b, &endpoint), Pipe::Made(a_key)) {
-        b.left(&endpoint, b_key);
+        b.left(b_key);
         b.depart(b_key, true, DropReason::Disconnect);
         return Err(ConnectError::Refused(refused));
     }
-    b.belongs(&endpoint, b_key);
+    b.came_in(&endpoint, b_key);
     a.replay_to(b, b_key);
     b.replay_to(a, a_key);
     // A side that was closed or disconnected meanwhile may not have seen the other yet.
     if is_ending(a, a_key) && unlink(b, b_key, false) {
-        b.left(&endpoint, b_key);
+        b.left(b_key);
         b.depart(b_key, false, DropReason::Disconnect);
     }
     if is_ending(b, b_key) && unlink(a, a_key, false) {
@@ -148,6 +148,7 @@ pub(crate) fn unlink(core: &Core, key: PeerKey, discard: bool) -> bool {
     let Some((remote, remote_key)) = remote else { return false };
     let mut wakes = Wakes::new();
     core.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
+    core.unsubscribe_all(key, &mut wakes);
     // Each end fetches what the other has queued for it, before that goes.
     {
         let mut inbox = core.inbox.lock();

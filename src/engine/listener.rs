@@ -86,7 +86,7 @@ async fn accepted_connection(
     let info = ready.info.clone();
     let (outcome, key) = connection::run(&core, stream, &endpoint, pipe, ready, &mut unwritten).await;
     if let Some(key) = key {
-        connection::gone(&core, &endpoint, key, &outcome);
+        connection::gone(&core, key, &outcome);
     }
     connection::report_end(&core, &endpoint, &info, &outcome);
 }

@@ -29,6 +29,8 @@ use crate::transport::Stream;
 const READ: usize = 256 * 1024;
 /// Writes in one poll, so that one busy connection leaves the others their share.
 const WRITES: usize = 16;
+/// Reads of a connection that cannot be written to any more: more than a kernel holds.
+const LAST_READS: usize = 512;
 /// Commands in one poll (D18).
 const COMMANDS: usize = 64;
 /// A connection idle for this long, or up to twice as long, gives up memory that it does not need.
@@ -138,7 +140,11 @@ impl<'a> Session<'a> {
     /// One turn; `Ok` means that whatever can happen next wakes the task.
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let read_on = self.read(cx)?;
-        let write_on = self.write(cx)?;
+        let written = self.write(cx);
+        if let Err(End::Lost(_)) = written {
+            self.read_rest(cx);
+        }
+        let write_on = written?;
         if read_on || write_on {
             // Not just a wake-up: current_thread would poll this task 61 times before it polls the future that it blocks
             // on, which may be the receiver.
@@ -250,6 +256,27 @@ impl<'a> Session<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// The peer is gone: takes in what it sent before, and the kernel has, although the inbox may be full. No more
+    /// can come.
+    fn read_rest(&mut self, cx: &mut Context<'_>) {
+        let mut budget = usize::MAX;
+        for _ in 0..LAST_READS {
+            if self.hand_over(cx, &mut budget).is_err() {
+                return;
+            }
+            self.make_room();
+            match self.stream.try_read_buf(&mut self.input) {
+                Ok(count) if count > 0 => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !matches!(self.stream.poll_read_ready(cx), Poll::Ready(Ok(()))) {
+                        return;
+                    }
+                }
+                _ => return,
+            }
+        }
     }
 
     /// Hands over what has been read; says whether to read more. It does not while the inbox is

@@ -10,6 +10,7 @@ use crate::proto::Received;
 use crate::routing::{Rotation, Trie};
 use crate::sync::{Arc, Mutex};
 
+use super::notes::Notes;
 use super::outbox::wire_size;
 use super::{Hwm, Level, Outbox, PeerKey, Slot, WaitQueue, Wakes};
 
@@ -79,6 +80,8 @@ pub(crate) struct InPipe {
     wire: Received,
     /// What came otherwise, and goes first: over inproc, from the socket itself, put back.
     queue: VecDeque<Message>,
+    /// Over inproc: what an XPUB's application is told of this subscriber; goes before all.
+    notes: Option<Box<Notes>>,
     level: Level,
     hwm: Hwm,
     conflate: bool,
@@ -124,6 +127,7 @@ impl InPipe {
         Self {
             wire: Received::default(),
             queue: VecDeque::new(),
+            notes: None,
             level: Level::default(),
             hwm: Hwm::default(),
             conflate,
@@ -140,7 +144,7 @@ impl InPipe {
 
     /// Messages that wait to be received, those included that were read ahead.
     pub(crate) fn unread(&self) -> usize {
-        self.queue.len() + self.wire.len()
+        self.queue.len() + self.wire.len() + self.notes.as_ref().map_or(0, |notes| notes.len())
     }
 
     /// Messages that wait to be received, as the mark counts them.
@@ -161,6 +165,11 @@ impl InPipe {
 
     #[inline(never)]
     fn pop_queue(&mut self, message: &mut Message, wakes: &mut Wakes) -> bool {
+        if let Some(note) = self.notes.as_mut().and_then(|notes| notes.pop()) {
+            *message = note;
+            self.received += 1;
+            return true;
+        }
         if self.queue.is_empty() {
             self.fetch(wakes);
         }
@@ -372,6 +381,11 @@ impl Inbox {
     pub(crate) fn insert(&mut self, key: PeerKey, messages: Vec<Message>, wakes: &mut Wakes) {
         let Some(pipe) = self.pipes.get_mut(key) else { return };
         let count = messages.len();
+        if pipe.source.is_some() {
+            let notes = pipe.notes.get_or_insert_default();
+            messages.into_iter().for_each(|note| notes.push(note, pipe.hwm.messages));
+            return self.activate(key, count, wakes);
+        }
         let bytes = messages.iter().map(|message| wire_size(&[], message)).sum();
         if !pipe.level.admits(pipe.hwm, 1) {
             pipe.ahead += bytes;
@@ -464,13 +478,19 @@ impl Inbox {
     pub(crate) fn unpop(&mut self, key: PeerKey, message: Message, wakes: &mut Wakes) {
         if let Some(pipe) = self.get_mut(key) {
             let size = wire_size(&[], &message);
-            match &mut pipe.source {
-                None => pipe.level.add(1, size),
-                // If the sender has been told already, it may send one more than it should.
-                Some(pull) => pull.consumed.sub(1, size),
-            }
             pipe.received = pipe.received.saturating_sub(1);
-            pipe.queue.push_front(message);
+            match (&mut pipe.source, &mut pipe.notes) {
+                // An XPUB receives nothing else that begins so.
+                (_, Some(notes)) if matches!(message.first().first(), Some(0 | 1)) => notes.unpop(message),
+                (source, _) => {
+                    match source {
+                        None => pipe.level.add(1, size),
+                        // If the sender has been told already, it may send one more than it should.
+                        Some(pull) => pull.consumed.sub(1, size),
+                    }
+                    pipe.queue.push_front(message);
+                }
+            }
             self.received = self.received.saturating_sub(1);
             self.activate(key, 1, wakes);
         }

@@ -18,6 +18,7 @@ mod hwm;
 mod inbox;
 #[cfg(all(test, sinew_loom))]
 mod loom;
+mod notes;
 mod out_pipe;
 mod outbox;
 mod wait;

@@ -28,6 +28,8 @@ pub(crate) struct Endpoints {
 #[derive(Debug)]
 struct Entry {
     endpoint: Endpoint,
+    /// Tells it from another entry for the same endpoint: each has an `Arc` of its own.
+    name: Arc<str>,
     bound: bool,
     /// Ends the listener or the dialer.
     stop: CancellationToken,
@@ -47,7 +49,7 @@ impl Core {
         match endpoint.target() {
             Target::Inproc(name) => {
                 // First, so that the peers which it links at once find where they belong.
-                let stop = self.add(&endpoint, true);
+                let stop = self.add(&endpoint, &endpoint.to_string().into(), true);
                 inproc::bind(self, name, &endpoint).inspect_err(|_| {
                     stop.cancel();
                     self.forget_stopped();
@@ -60,8 +62,12 @@ impl Core {
             }
             Target::Network(address) => {
                 let (listener, bound) = Listener::bind(address, &self.options.transport).await?;
-                let stop = self.add(&bound, true);
                 let name: Arc<str> = bound.to_string().into();
+                let stop = self.add(&bound, &name, true);
+                if stop.is_cancelled() {
+                    self.forget_stopped();
+                    return Err(BindError::Closed);
+                }
                 self.events.emit(&name, None, EventKind::Listening);
                 self.tasks.spawn(engine::listen(self.clone(), listener, name, stop));
                 Ok(bound)
@@ -81,14 +87,14 @@ impl Core {
         match endpoint.target() {
             Target::Inproc(inproc) => {
                 let key = inproc::connect(self, inproc, &name, name_it)?;
-                self.add(endpoint, false);
+                self.add(endpoint, &name, false);
                 self.belongs(&name, key);
             }
             Target::Network(address) => {
                 address.check_connect()?;
                 let early = !self.options.immediate || !name_it.is_empty();
                 let key = early.then(|| self.expect_connection(&name, name_it)).transpose()?;
-                let stop = self.add(endpoint, false);
+                let stop = self.add(endpoint, &name, false);
                 if let Some(key) = key {
                     self.belongs(&name, key);
                 }
@@ -109,9 +115,15 @@ impl Core {
         matches!(self.kind, SocketType::Dealer | SocketType::Sub | SocketType::Pub | SocketType::Req)
     }
 
-    fn add(&self, endpoint: &Endpoint, bound: bool) -> CancellationToken {
+    fn add(&self, endpoint: &Endpoint, name: &Arc<str>, bound: bool) -> CancellationToken {
         let stop = CancellationToken::new();
-        let entry = Entry { endpoint: endpoint.clone(), bound, stop: stop.clone(), peers: HashSet::new() };
+        let entry = Entry {
+            endpoint: endpoint.clone(),
+            name: name.clone(),
+            bound,
+            stop: stop.clone(),
+            peers: HashSet::new(),
+        };
         self.endpoints.lock().list.push(entry);
         // `close` may have run since it was asked; it stops what it finds, and this was not there.
         if self.outbox.lock().is_closed() {
@@ -121,19 +133,23 @@ impl Core {
     }
 
     /// Notes that a peer came through an endpoint; says whether the socket still has it.
-    pub(crate) fn belongs(&self, name: &str, key: PeerKey) -> bool {
+    pub(crate) fn belongs(&self, name: &Arc<str>, key: PeerKey) -> bool {
         let mut endpoints = self.endpoints.lock();
-        let entry = endpoints.list.iter_mut().rev().find(|entry| entry.endpoint.to_string() == name);
+        let entry = endpoints.list.iter_mut().find(|entry| Arc::ptr_eq(&entry.name, name));
         entry.map(|entry| entry.peers.insert(key)).is_some()
     }
 
-    /// Notes that a peer is gone.
-    pub(crate) fn left(&self, name: &str, key: PeerKey) {
-        for entry in &mut self.endpoints.lock().list {
-            if entry.peers.remove(&key) && entry.endpoint.to_string() == name {
-                break;
-            }
+    /// Notes that a peer came in over inproc, where a name is bound once.
+    pub(crate) fn came_in(&self, name: &str, key: PeerKey) {
+        let mut endpoints = self.endpoints.lock();
+        if let Some(entry) = endpoints.list.iter_mut().find(|entry| entry.bound && *entry.name == *name) {
+            entry.peers.insert(key);
         }
+    }
+
+    /// Notes that a peer is gone.
+    pub(crate) fn left(&self, key: PeerKey) {
+        self.endpoints.lock().list.iter_mut().any(|entry| entry.peers.remove(&key));
     }
 
     /// Forgets an inproc peer. A connecting socket's endpoint goes with it, and can be connected to anew (D3.3).

@@ -280,7 +280,7 @@ impl Core {
     }
 
     /// A peer's subscriptions end with its connection (B5.10).
-    fn unsubscribe_all(&self, key: PeerKey, wakes: &mut Wakes) {
+    pub(crate) fn unsubscribe_all(&self, key: PeerKey, wakes: &mut Wakes) {
         let mut notes = Vec::new();
         if let Some(fan) = self.outbox.lock().fan() {
             fan.remove(key, |topic, last| {

@@ -24,6 +24,8 @@ mod raw;
 mod ready;
 mod reconnect;
 mod reqrep;
+#[cfg(target_os = "linux")]
+mod resources;
 mod router;
 mod transports;
 mod xpub;

@@ -406,6 +406,17 @@ async fn c5_3_dropping_the_last_clone_closes_and_another_clone_keeps_open() {
 }
 
 #[tokio::test]
+async fn c5_3_a_socket_that_was_closed_while_it_was_binding_is_not_bound() {
+    let pull = Pull::new();
+    // A name, so that binding waits for its address.
+    let mut binding = Box::pin(pull.bind("tcp://localhost:0"));
+    assert!(futures::poll!(&mut binding).is_pending());
+    pull.close().soon().await;
+    let bound = binding.soon().await;
+    assert!(matches!(bound, Err(sinew::BindError::Closed)), "{bound:?}");
+}
+
+#[tokio::test]
 async fn c5_3_c5_5_what_is_dropped_unread_is_counted() {
     let pull = Pull::builder().recv_hwm(5).build().unwrap();
     let mut peer = raw(&pull).await;

@@ -7,10 +7,10 @@ use sinew::{
 };
 
 use crate::kit::{
-    MEDIA, Socket, Soon, answer, bind, counted, disconnected, event, handshake_failed, raw_server, until,
-    unused_tcp,
+    MEDIA, Medium, Socket, Soon, answer, bind, counted, disconnected, event, handshake_failed, raw_server,
+    until, unused_tcp,
 };
-use crate::support::raw_peer::RawListener;
+use crate::support::raw_peer::{RawListener, RawPeer};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -284,4 +284,48 @@ async fn c6_3_a_peer_that_refuses_after_the_handshake_does_not_reset_the_back_of
     }
     // 8 ms, 16, 32, 64, 128, each less half of it at most.
     assert!(delays.is_sorted() && delays[4] >= Duration::from_millis(64), "{delays:?}");
+}
+
+#[tokio::test]
+async fn c5_5_c6_6_of_two_connections_to_one_endpoint_disconnect_ends_one_at_a_time() {
+    for immediate in [false, true] {
+        let push = Push::builder().immediate(immediate).build().unwrap();
+        let mut monitor = push.monitor();
+        let listener = RawListener::bind().await;
+        let endpoint = listener.endpoint();
+        for peers in 1..=2 {
+            push.connect(&endpoint[..]).await.unwrap();
+            let (mut peer, _) = answer(&listener, "PULL", 1).await;
+            push.wait_for_peers(peers).soon().await.unwrap();
+            tokio::spawn(async move { peer.expect_closed().await });
+        }
+        for left in [1, 0] {
+            push.disconnect(&endpoint[..]).unwrap();
+            assert_eq!(disconnected(&mut monitor).await, DisconnectReason::ClosedByUs);
+            counted(&push, |stats| stats.peers.len() == left).await;
+        }
+        assert!(push.disconnect(&endpoint[..]).is_err());
+    }
+}
+
+/// Over ipc, where what a peer has sent is with us when it closes.
+#[tokio::test]
+async fn c6_4_what_came_before_a_write_failed_stays_readable_behind_a_full_queue() {
+    let dealer = Dealer::builder().recv_hwm(1).build().unwrap();
+    let mut monitor = dealer.monitor();
+    let endpoint = dealer.binds(&Medium::Ipc.any()).await.unwrap().to_string();
+    let mut peer = RawPeer::connect(&endpoint).await;
+    peer.handshake("DEALER", 1).await;
+    // The first fills the queue, two are read ahead, the others are left in the kernel.
+    for i in 0..5 {
+        peer.send_msg(&[&[i; 40_000]]).await;
+    }
+    counted(&dealer, |stats| stats.unread == 1).await;
+    drop(peer);
+    dealer.send("to nobody").soon().await.unwrap();
+    let reason = disconnected(&mut monitor).await;
+    assert!(matches!(reason, DisconnectReason::Io(_)), "{reason:?}");
+    for i in 0..5 {
+        assert_eq!(dealer.recv().soon().await.unwrap()[0], &[i; 40_000][..], "{i}");
+    }
 }

@@ -263,3 +263,41 @@ fn no_lock_is_held_when_a_subscription_wakes_somebody() {
     });
     ended.recv_timeout(crate::support::DEADLINE).expect("a waker that asks the socket is never answered");
 }
+
+#[tokio::test]
+async fn b5_11_over_inproc_notifications_are_bounded_and_no_messages_of_the_subscriber() {
+    let context = sinew::Context::new();
+    let xpub = XPub::builder().context(&context).recv_hwm(10).build().unwrap();
+    let sub = Sub::builder().context(&context).build().unwrap();
+    join(crate::kit::Medium::Inproc, &xpub, &sub).await;
+    for i in 0..5000 {
+        sub.subscribe(format!("{i}"));
+        if i % 1000 != 999 {
+            sub.unsubscribe(format!("{i}"));
+        }
+    }
+    // The sum of the marks, and the five topics that are left.
+    let unread = xpub.stats().unread;
+    assert!(unread <= 1010 + 5, "{unread}");
+    let mut held = std::collections::BTreeSet::new();
+    for note in notes(&xpub).await {
+        let (sign, topic) = note.split_at(1);
+        assert!(if sign == "+" { held.insert(topic.to_owned()) } else { held.remove(topic) }, "{note}");
+    }
+    assert_eq!(Vec::from_iter(held), ["1999", "2999", "3999", "4999", "999"]);
+    let (told, telling) = (xpub.stats(), sub.stats());
+    assert_eq!((told.unread, telling.sent, telling.queued), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn b5_10_an_xpub_that_unbinds_hears_the_end_of_its_subscriptions() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let xpub = XPub::builder().context(&context).build().unwrap();
+        let sub = Sub::builder().context(&context).subscribe("A").build().unwrap();
+        let endpoint = join(medium, &xpub, &sub).await;
+        assert_eq!(note(&xpub).await, "+A");
+        xpub.unbind(&endpoint[..]).unwrap();
+        assert_eq!(note(&xpub).await, "-A", "{medium:?}");
+    }
+}

@@ -108,6 +108,14 @@ impl RawPeer {
         write.await.unwrap_or_else(|e| panic!("raw peer: send {} bytes: {e}", bytes.len()));
     }
 
+    /// Writes what there is room for at once; says how much.
+    pub(crate) async fn send_some(&mut self, bytes: &[u8]) -> usize {
+        match futures::poll!(std::pin::pin!(self.io.write(bytes))) {
+            std::task::Poll::Ready(written) => written.expect("raw peer: send"),
+            std::task::Poll::Pending => 0,
+        }
+    }
+
     pub(crate) async fn recv_raw(&mut self, count: usize) -> Vec<u8> {
         self.expect(&format!("{count} bytes"), count).await
     }
