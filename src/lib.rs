@@ -8,6 +8,7 @@ mod message;
 mod monitor;
 mod options;
 mod pipe;
+pub mod pool;
 mod proto;
 mod proxy;
 
@@ -30,8 +31,8 @@ pub use proto::{HandshakeError, ProtocolError, SocketType};
 
 pub use proxy::{Capture, Device, proxy};
 pub use socket::{
-    Closed, Dealer, DealerBuilder, Pair, PairBuilder, Pub, PubBuilder, Pull, PullBuilder, Push, PushBuilder,
-    Rep, RepBuilder, Req, ReqBuilder, Router, RouterBuilder, RouterEvent, RoutingId, Sub, SubBuilder, XPub,
-    XPubBuilder, XSub, XSubBuilder,
+    Closed, Dealer, DealerBuilder, Pair, PairBuilder, PeerId, Pub, PubBuilder, Pull, PullBuilder, Push,
+    PushBuilder, Rep, RepBuilder, Req, ReqBuilder, Router, RouterBuilder, RouterEvent, RoutingId, Sub,
+    SubBuilder, XPub, XPubBuilder, XSub, XSubBuilder,
 };
 pub use stats::{Dropped, PeerStats, Stats};

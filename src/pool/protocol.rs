@@ -28,23 +28,53 @@ pub(crate) type RequestId = u64;
 #[derive(Debug, Clone)]
 pub(crate) enum FromClient {
     /// Who it is, across reconnects; its request ids deduplicate under this name. Optional, first.
-    Hello { client: Frame },
-    Submit { id: RequestId, queue: Frame, options: SubmitOptions, body: Message },
-    Cancel { id: RequestId },
+    Hello {
+        client: Frame,
+    },
+    Submit {
+        id: RequestId,
+        queue: Frame,
+        options: SubmitOptions,
+        body: Message,
+    },
+    Cancel {
+        id: RequestId,
+    },
     /// Where a task stands; answered by `ToClient::Status`.
-    Status { id: RequestId },
+    Status {
+        id: RequestId,
+    },
 }
 
 /// To a client. Request ids are the client's own.
 #[derive(Debug, Clone)]
 pub(crate) enum ToClient {
     /// Only if `SubmitOptions::ack` asked for it.
-    Accept { id: RequestId },
-    Reject { id: RequestId, reason: RejectReason, retry_after: Duration },
-    Partial { id: RequestId, body: Message },
-    Result { id: RequestId, body: Message },
-    Failed { id: RequestId, reason: FailReason, text: Frame },
-    Status { id: RequestId, text: Frame },
+    Accept {
+        id: RequestId,
+    },
+    Reject {
+        id: RequestId,
+        reason: RejectReason,
+        retry_after: Duration,
+    },
+    Partial {
+        id: RequestId,
+        body: Message,
+    },
+    Result {
+        id: RequestId,
+        body: Message,
+    },
+    Failed {
+        id: RequestId,
+        reason: FailReason,
+        text: Frame,
+    },
+    Status {
+        id: RequestId,
+        text: Frame,
+    },
 }
 
 /// From a worker.
@@ -67,9 +97,18 @@ pub(crate) enum FromWorker {
 /// To a worker.
 #[derive(Debug, Clone)]
 pub(crate) enum ToWorker {
-    Welcome { heartbeat: Duration, liveness: u32 },
+    Welcome {
+        heartbeat: Duration,
+        liveness: u32,
+    },
     /// `budget` is what is left of the deadline; `redelivered`: some worker may have begun it before.
-    Task { lease: Lease, queue: Frame, budget: Option<Duration>, redelivered: bool, body: Message },
+    Task {
+        lease: Lease,
+        queue: Frame,
+        budget: Option<Duration>,
+        redelivered: bool,
+        body: Message,
+    },
     Cancel(Lease),
     Heartbeat,
     /// The broker does not know it (any more): it says Hello again.

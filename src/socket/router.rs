@@ -73,6 +73,12 @@ pub struct RoutingId {
     peer: Option<PeerKey>,
 }
 
+/// One connection of a [`Router`] with a peer: small, and quick to compare and to hash. Never used again for another.
+///
+/// What is sent to it reaches that connection or nobody; so it goes wherever a [`RoutingId`] goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(PeerKey);
+
 /// What a [`Router`] hears of its peers; from [`Router::recv_event`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -115,6 +121,12 @@ fn take_event(
 }
 
 impl RoutingId {
+    /// The connection that it names; `None` if it was made from bytes.
+    #[must_use]
+    pub fn peer(&self) -> Option<PeerId> {
+        self.peer.map(PeerId)
+    }
+
     fn set(&mut self, inbox: &Inbox, peer: PeerKey) {
         self.name = inbox.get(peer).map(|pipe| pipe.id.clone()).unwrap_or_default();
         self.peer = Some(peer);
@@ -218,6 +230,73 @@ impl Router {
         self.handle.core.recv(take_event).await?.ok_or(RecvError::Empty)
     }
 
+    /// As [`recv_event`](Self::recv_event), but takes what is there, at most `max`, and waits only for the first;
+    /// appends to `into` and says how many. One lock for all of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_event`](Self::recv_event).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled before it is ready, nothing was taken.
+    pub async fn recv_events(&self, into: &mut Vec<RouterEvent>, max: usize) -> Result<usize, RecvError> {
+        let take = |inbox: &mut Inbox, (): &mut (), wakes: &mut Wakes| {
+            let mut event = None;
+            let taken = take_event(inbox, &mut event, wakes);
+            into.extend(event);
+            taken
+        };
+        // They are counted here, and go straight to where the caller wants them.
+        self.handle.core.recv_many(&mut Vec::new(), max, take).await
+    }
+
+    /// Sends to each peer its message if that is possible at once, all under one lock. What is not sent goes to
+    /// `refused`, as [`try_send`](Self::try_send) would have said; one peer's never holds up another's.
+    pub fn try_send_each<T: Into<RoutingId>>(
+        &self,
+        messages: impl IntoIterator<Item = (T, Message)>,
+        mut refused: impl FnMut(RoutingId, SendError),
+    ) {
+        let core = &*self.handle.core;
+        let mut wakes = Wakes::new();
+        let mut outbox = core.outbox.lock();
+        for (to, mut message) in messages {
+            let to = to.into();
+            let offer = offer(core, &to);
+            let offered = match offer(&mut outbox, &mut message, &mut wakes) {
+                // It asked not to wait, so there is no turn to end.
+                Err(Refusal::Yield) => offer(&mut outbox, &mut message, &mut wakes),
+                offered => offered,
+            };
+            drop(offer);
+            if let Err(refusal) = offered
+                && let Err(error) = core.refused(refusal, message)
+            {
+                refused(to, error);
+            }
+        }
+        drop(outbox);
+        wakes.fire();
+    }
+
+    /// Receives nothing more from a peer until [`resume`](Self::resume): its messages wait in its queue, and when that
+    /// is full, reading it stops and slows it down. That it has left is still told, after the messages that wait.
+    pub fn pause(&self, peer: PeerId) {
+        self.set_paused(peer, true);
+    }
+
+    /// Receives from a peer again.
+    pub fn resume(&self, peer: PeerId) {
+        self.set_paused(peer, false);
+    }
+
+    fn set_paused(&self, peer: PeerId, paused: bool) {
+        let mut wakes = Wakes::new();
+        self.handle.core.inbox.lock().pause(peer.0, paused, &mut wakes);
+        wakes.fire();
+    }
+
     /// As [`recv_event`](Self::recv_event), if something is there.
     ///
     /// # Errors
@@ -252,6 +331,12 @@ impl std::hash::Hash for RoutingId {
 impl fmt::Debug for RoutingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RoutingId({:?})", self.name)
+    }
+}
+
+impl From<PeerId> for RoutingId {
+    fn from(peer: PeerId) -> Self {
+        Self { name: Frame::new(), peer: Some(peer.0) }
     }
 }
 
