@@ -8,6 +8,7 @@ mod message;
 mod monitor;
 mod options;
 mod pipe;
+#[cfg(feature = "pool")]
 pub mod pool;
 mod proto;
 mod proxy;

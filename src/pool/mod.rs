@@ -1,5 +1,25 @@
 //! The worker pool: tasks spread over workers by a broker that loses none.
 //!
+//! A client submits a task to a *queue*. A worker that serves the queue and has *credit* gets it under a *lease*; its
+//! answer ends the task, and what becomes of a worker that does not answer is the [`Policy`] of the queue: again on
+//! another worker, up to a limit, then to the queue's dead letters. Nothing is lost without a trace: what is refused,
+//! dropped or given up is told to the client and counted.
+//!
+//! One scheduler decides all of it, and has neither clock nor I/O: the same code serves a broker, the pool within one
+//! process, and a simulator that replays a million events.
+//!
 //! Stands on the public sockets only.
 
+#![allow(dead_code, reason = "the vocabulary is ahead of its users")]
+
+mod policy;
 mod protocol;
+mod scheduler;
+mod strategy;
+mod time;
+mod wire;
+
+pub use policy::{Delivery, Overflow, Policy, Rate, Retry};
+pub use protocol::{FailReason, RejectReason};
+pub use strategy::{StrategyName, UnknownStrategy};
+pub use time::Time;

@@ -22,13 +22,7 @@ pub(crate) fn encode_from_client(said: FromClient, naming: &mut Naming) -> Messa
     }
 }
 
-fn submit(
-    id: u64,
-    queue: &Frame,
-    options: &SubmitOptions,
-    body: Message,
-    naming: &mut Naming,
-) -> Message {
+fn submit(id: u64, queue: &Frame, options: &SubmitOptions, body: Message, naming: &mut Naming) -> Message {
     let (handle, name_it) = naming.handle(queue);
     let mut header = Header::new(command::SUBMIT)
         .of(id)

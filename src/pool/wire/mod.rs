@@ -17,9 +17,9 @@ mod names;
 mod tests;
 mod worker;
 
+pub(crate) use client::{decode_from_client, decode_to_client, encode_from_client, encode_to_client};
 pub(crate) use header::{Header, command};
 pub(crate) use names::{MAX_NAME, Names, Naming};
-pub(crate) use client::{decode_from_client, decode_to_client, encode_from_client, encode_to_client};
 pub(crate) use worker::{decode_from_worker, decode_to_worker, encode_from_worker, encode_to_worker};
 
 use std::time::Duration;

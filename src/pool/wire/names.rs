@@ -53,10 +53,12 @@ impl Names {
             (Some(name), _) if name.is_empty() || name.len() > MAX_NAME => Err(WireError::BadName),
             (Some(name), None) => Ok(name),
             (Some(name), Some(index)) => {
-                match self.0.get_mut(index) {
-                    Some(known) => *known = name.clone(),
-                    None if index == self.0.len() && index < MAX_HANDLES => self.0.push(name.clone()),
-                    None => return Err(WireError::BadHandle),
+                if let Some(known) = self.0.get_mut(index) {
+                    *known = name.clone();
+                } else if index == self.0.len() && index < MAX_HANDLES {
+                    self.0.push(name.clone());
+                } else {
+                    return Err(WireError::BadHandle);
                 }
                 Ok(name)
             }

@@ -64,8 +64,12 @@ prop_compose! {
 fn from_client() -> impl Strategy<Value = FromClient> {
     prop_oneof![
         name().prop_map(|client| FromClient::Hello { client }),
-        (any::<u64>(), name(), options(), body())
-            .prop_map(|(id, queue, options, body)| FromClient::Submit { id, queue, options, body }),
+        (any::<u64>(), name(), options(), body()).prop_map(|(id, queue, options, body)| FromClient::Submit {
+            id,
+            queue,
+            options,
+            body
+        }),
         any::<u64>().prop_map(|id| FromClient::Cancel { id }),
         any::<u64>().prop_map(|id| FromClient::Status { id }),
     ]
@@ -91,8 +95,11 @@ fn to_client() -> impl Strategy<Value = ToClient> {
     ];
     prop_oneof![
         any::<u64>().prop_map(|id| ToClient::Accept { id }),
-        (any::<u64>(), reject, time())
-            .prop_map(|(id, reason, retry_after)| ToClient::Reject { id, reason, retry_after }),
+        (any::<u64>(), reject, time()).prop_map(|(id, reason, retry_after)| ToClient::Reject {
+            id,
+            reason,
+            retry_after
+        }),
         (any::<u64>(), body()).prop_map(|(id, body)| ToClient::Partial { id, body }),
         (any::<u64>(), body()).prop_map(|(id, body)| ToClient::Result { id, body }),
         (any::<u64>(), fail, name()).prop_map(|(id, reason, text)| ToClient::Failed { id, reason, text }),
@@ -223,7 +230,9 @@ fn a_task_of_a_known_queue_is_its_header_and_its_body() {
 #[test]
 fn a_lying_length_in_the_metadata_is_refused_without_memory() {
     // A MessagePack array that claims four billion elements.
-    for bytes in [&b"\x81\xa1t\xdd\xff\xff\xff\xff"[..], b"\x81\xa1q\xc6\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff"] {
+    for bytes in
+        [&b"\x81\xa1t\xdd\xff\xff\xff\xff"[..], b"\x81\xa1q\xc6\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff"]
+    {
         let header = Header { flags: flag::META, ..Header::new(command::SUBMIT) };
         let message = Message::from([header.encode(), Frame::from(bytes)]);
         let decoded = decode_from_client(parse(message).unwrap(), &mut Names::default());

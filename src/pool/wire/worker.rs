@@ -25,7 +25,9 @@ fn about(command: u8, lease: Lease) -> Header {
 pub(crate) fn encode_from_worker(said: FromWorker) -> Message {
     match said {
         FromWorker::Hello(hello) => self::hello(hello),
-        FromWorker::Credit(more) => bare(Header { argument: more.cast_unsigned(), ..Header::new(command::CREDIT) }),
+        FromWorker::Credit(more) => {
+            bare(Header { argument: more.cast_unsigned(), ..Header::new(command::CREDIT) })
+        }
         FromWorker::Started(lease) => bare(about(command::STARTED, lease)),
         FromWorker::Partial(lease, body) => assemble(about(command::PROGRESS, lease), None, body),
         FromWorker::Done(lease, body) => assemble(about(command::DONE, lease), None, body),
@@ -79,8 +81,8 @@ pub(crate) fn encode_to_worker(said: ToWorker, naming: &mut Naming) -> Message {
             let (handle, name_it) = naming.handle(&queue);
             let argument = budget.map_or(0, |budget| millis(budget).max(1));
             let header = Header { handle, argument, ..about(command::TASK, lease) };
-            let meta = name_it
-                .then(|| meta::encode(&TaskMeta { queue: Some(Blob(queue)), ..TaskMeta::default() }));
+            let meta =
+                name_it.then(|| meta::encode(&TaskMeta { queue: Some(Blob(queue)), ..TaskMeta::default() }));
             assemble(header.flag(flag::REDELIVERED, redelivered), meta, body)
         }
         ToWorker::Cancel(lease) => bare(about(command::CANCEL_TASK, lease)),
@@ -121,7 +123,11 @@ fn said_hello(meta: &[u8]) -> Result<WorkerHello, WireError> {
         tags: frames(meta.tags),
         // What is no number is no weight either.
         weight: if meta.weight.is_finite() && meta.weight > 0.0 { meta.weight } else { 1.0 },
-        running: meta.running.into_iter().map(|(task, attempt)| Lease { task: TaskId(task), attempt }).collect(),
+        running: meta
+            .running
+            .into_iter()
+            .map(|(task, attempt)| Lease { task: TaskId(task), attempt })
+            .collect(),
         ..WorkerHello::default()
     };
     hello.queues.iter().chain(&hello.tags).try_for_each(check)?;
