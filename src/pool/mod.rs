@@ -12,14 +12,21 @@
 
 #![allow(dead_code, reason = "the vocabulary is ahead of its users")]
 
+mod broker;
+mod client;
+mod link;
 mod policy;
 mod protocol;
 mod scheduler;
 mod strategy;
 mod time;
 mod wire;
+mod worker;
 
+pub use broker::{Broker, BrokerBuilder, StartError};
+pub use client::{Call, CallError, Client, JoinError, Replies, Stream, Submit, Ticket};
 pub use policy::{Delivery, Overflow, Policy, Rate, Retry};
 pub use protocol::{FailReason, RejectReason};
 pub use strategy::{StrategyName, UnknownStrategy};
 pub use time::Time;
+pub use worker::{Failure, Job, PullWorker, Task, TaskLost, Worker, WorkerBuilder};

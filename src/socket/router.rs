@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use super::builder::{builder, greeting, identified, probing, receiving, sending, set};
 use super::core::{Core, Offer, Take};
@@ -7,6 +8,7 @@ use super::verbs::receives;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::{ConnectError, RecvError, SendError};
 use crate::message::{Frame, Message};
+use crate::monitor::PeerInfo;
 use crate::pipe::{Inbox, PeerKey, Popped, Refusal, Wakes};
 use crate::proto::SocketType;
 use crate::proto::metadata::is_identity;
@@ -251,8 +253,9 @@ impl Router {
         self.handle.core.recv_many(&mut Vec::new(), max, take).await
     }
 
-    /// Sends to each peer its message if that is possible at once, all under one lock. What is not sent goes to
-    /// `refused`, as [`try_send`](Self::try_send) would have said; one peer's never holds up another's.
+    /// Sends to each peer its messages if that is possible at once, all under one lock. What is not sent goes to
+    /// `refused`, with what [`try_send`](Self::try_send) would have said. A full peer holds up none but its own: once
+    /// one message for it was refused, so are those behind it, and the order is kept.
     pub fn try_send_each<T: Into<RoutingId>>(
         &self,
         messages: impl IntoIterator<Item = (T, Message)>,
@@ -260,24 +263,34 @@ impl Router {
     ) {
         let core = &*self.handle.core;
         let mut wakes = Wakes::new();
+        let mut full = Vec::new();
         let mut outbox = core.outbox.lock();
         for (to, mut message) in messages {
             let to = to.into();
-            let offer = offer(core, &to);
-            let offered = match offer(&mut outbox, &mut message, &mut wakes) {
-                // It asked not to wait, so there is no turn to end.
-                Err(Refusal::Yield) => offer(&mut outbox, &mut message, &mut wakes),
-                offered => offered,
+            let mut offered = if full.iter().any(|full: &RoutingId| full.peer == to.peer && *full == to) {
+                Err(Refusal::Full)
+            } else {
+                offer(core, &to)(&mut outbox, &mut message, &mut wakes)
             };
-            drop(offer);
+            if offered == Err(Refusal::Yield) {
+                // It asked not to wait, so there is no turn to end.
+                offered = offer(core, &to)(&mut outbox, &mut message, &mut wakes);
+            }
             if let Err(refusal) = offered
                 && let Err(error) = core.refused(refusal, message)
             {
+                full.push(to.clone());
                 refused(to, error);
             }
         }
         drop(outbox);
         wakes.fire();
+    }
+
+    /// What is known of a peer; `None` if it has left.
+    #[must_use]
+    pub fn peer_info(&self, peer: PeerId) -> Option<Arc<PeerInfo>> {
+        self.handle.core.peers.lock().get(peer.0)?.info.clone()
     }
 
     /// Receives nothing more from a peer until [`resume`](Self::resume): its messages wait in its queue, and when that

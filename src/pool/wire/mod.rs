@@ -10,22 +10,25 @@
 //! Whatever a peer sends is decoded or named as a [`WireError`]; nothing here panics or believes a length.
 
 mod client;
+mod dialect;
 mod header;
+mod mdp;
 mod meta;
 mod names;
+mod plain;
 #[cfg(test)]
 mod tests;
 mod worker;
 
-pub(crate) use client::{decode_from_client, decode_to_client, encode_from_client, encode_to_client};
-pub(crate) use header::{Header, command};
+pub(crate) use client::{decode_to_client, encode_from_client};
+pub(crate) use dialect::{Dialect, Door, Said};
 pub(crate) use names::{MAX_NAME, Names, Naming};
-pub(crate) use worker::{decode_from_worker, decode_to_worker, encode_from_worker, encode_to_worker};
+pub(crate) use worker::{decode_to_worker, encode_from_worker};
 
 use std::time::Duration;
 
 use crate::message::{Frame, Message};
-use header::flag;
+use header::{Header, flag};
 
 /// Why a message of a peer makes no sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

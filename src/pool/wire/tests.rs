@@ -6,7 +6,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::header::{Header, flag};
+use super::client::{decode_from_client, encode_to_client};
+use super::header::{self, command};
+use super::worker::{decode_from_worker, encode_to_worker};
 use super::*;
 use crate::pool::protocol::*;
 
