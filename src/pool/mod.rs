@@ -20,5 +20,6 @@ mod time;
 
 pub use policy::{Delivery, Overflow, Policy, Rate, Retry};
 pub use protocol::{FailReason, RejectReason};
-pub use strategy::{StrategyName, UnknownStrategy};
+pub use scheduler::{Availability, Counters, DeadLetter, Explanation, QueueFigures, Totals, WorkerFigures};
+pub use strategy::{Candidates, Member, Seat, Strategy, StrategyName, TaskInfo, UnknownStrategy};
 pub use time::Time;
