@@ -27,6 +27,7 @@ pub use broker::{Broker, BrokerBuilder, StartError};
 pub use client::{Call, CallError, Client, JoinError, Replies, Stream, Submit, Ticket};
 pub use policy::{Delivery, Overflow, Policy, Rate, Retry};
 pub use protocol::{FailReason, RejectReason};
-pub use strategy::{StrategyName, UnknownStrategy};
+pub use scheduler::{Availability, Counters, DeadLetter, Explanation, QueueFigures, Totals, WorkerFigures};
+pub use strategy::{Candidates, Member, Seat, Strategy, StrategyName, TaskInfo, UnknownStrategy};
 pub use time::Time;
 pub use worker::{Failure, Job, PullWorker, Task, TaskLost, Worker, WorkerBuilder};

@@ -1,9 +1,13 @@
 //! What a queue promises and allows: [`Policy`].
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::pool::strategy::StrategyName;
+use crate::pool::strategy::{Chooser, Strategy, StrategyName};
+
+/// How many priorities there are.
+pub(crate) const LEVELS: u8 = 10;
 
 /// The rules of one queue. Starts from [`Policy::default`]; each setter tells its default.
 ///
@@ -21,7 +25,7 @@ use crate::pool::strategy::StrategyName;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Policy {
-    pub(crate) strategy: StrategyName,
+    pub(crate) strategy: Chooser,
     pub(crate) delivery: Delivery,
     pub(crate) retry: Retry,
     pub(crate) rate: Option<Rate>,
@@ -41,7 +45,7 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            strategy: StrategyName::Lru,
+            strategy: Chooser::Named(StrategyName::Lru),
             delivery: Delivery::AtLeastOnce,
             retry: Retry::default(),
             rate: None,
@@ -61,10 +65,31 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// How many tasks of one key may be out, if that is limited. Order needs them one by one.
+    pub(crate) fn key_limit(&self) -> Option<u32> {
+        if self.ordered() { Some(1) } else { self.max_in_flight_per_key.map(NonZeroU32::get) }
+    }
+
+    /// Whether a key is kept while its task waits to be tried again.
+    pub(crate) fn ordered(&self) -> bool {
+        self.strategy.is(StrategyName::OrderedKey)
+    }
+
     /// Which worker gets a task when several could. `lru` unless set.
     #[must_use]
-    pub const fn strategy(mut self, strategy: StrategyName) -> Self {
-        self.strategy = strategy;
+    pub fn strategy(mut self, strategy: StrategyName) -> Self {
+        self.strategy = Chooser::Named(strategy);
+        self
+    }
+
+    /// A strategy of one's own instead. `make` is called for each kind of task of each queue, with a seed for what is
+    /// random in it: the same in each run that begins with the same seed.
+    #[must_use]
+    pub fn custom_strategy<M>(mut self, make: M) -> Self
+    where
+        M: Fn(u64) -> Box<dyn Strategy> + Send + Sync + 'static,
+    {
+        self.strategy = Chooser::Custom(Arc::new(make));
         self
     }
 

@@ -21,123 +21,184 @@
 //! - A session whose queue to the peer is full is [`Event::Congested`] and gets no new tasks until it is
 //!   [`Event::Writable`]; what is sent to it nevertheless must still be kept: it is bounded by the worker's credit.
 
-use std::time::Duration;
+mod admin;
+mod answer;
+mod class;
+mod clients;
+mod config;
+mod counters;
+mod dead;
+mod dispatch;
+mod end;
+mod event;
+mod explain;
+mod figures;
+mod flows;
+mod keys;
+mod line;
+mod links;
+mod memory;
+mod presence;
+mod queue;
+mod rate;
+mod submit;
+mod task;
+#[cfg(test)]
+mod tests;
+mod wheel;
+mod workers;
 
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+pub(crate) use self::config::Config;
+pub use self::counters::{Counters, Totals};
+pub use self::dead::DeadLetter;
+pub(crate) use self::event::{Action, Admin, Event};
+pub use self::explain::Explanation;
+pub use self::figures::{Availability, QueueFigures, WorkerFigures};
+
+use self::clients::Clients;
+use self::links::{Ix, NIL};
+use self::memory::{Limits, Memory};
+use self::queue::Queue;
+use self::task::Tasks;
+use self::wheel::{Timer, Wheel};
+use self::workers::Workers;
 use crate::message::Frame;
-use crate::pool::policy::Policy;
-use crate::pool::protocol::{FromClient, FromWorker, Session, ToClient, ToWorker};
+use crate::pool::protocol::{Session, ToClient, ToWorker};
 use crate::pool::time::Time;
-
-/// What happened.
-#[derive(Debug, Clone)]
-pub(crate) enum Event {
-    /// A client said something. Its first words make the session a client's.
-    Client(Session, FromClient),
-    /// A worker said something. `Hello` makes the session a worker's; anything else before it is answered `Rejoin`.
-    Worker(Session, FromWorker),
-    /// The connection has ended, after all its messages.
-    Lost(Session),
-    /// No room to write to this session: no new tasks for it.
-    Congested(Session),
-    /// There is room again.
-    Writable(Session),
-    /// Time has passed.
-    Tick,
-    /// An operator wants something.
-    Admin(Admin),
-}
-
-/// What an operator wants. Queues are named; one that does not exist is made.
-#[derive(Debug, Clone)]
-pub(crate) enum Admin {
-    /// Nothing more of this queue goes to workers. What is with them already goes on.
-    Pause(Frame),
-    Resume(Frame),
-    /// Its rules from now on. What waits stays, even above a lower limit.
-    SetPolicy(Frame, Box<Policy>),
-    /// Drops what waits; clients are told `Purged`.
-    Purge(Frame),
-    /// Puts up to so many dead letters back into their queue, oldest first, with a clean record.
-    RetryDead(Frame, usize),
-    /// Forgets the dead letters.
-    PurgeDead(Frame),
-    /// Refuses new tasks; those that were accepted go on.
-    ShutDown,
-}
-
-/// What to do.
-#[derive(Debug, Clone)]
-pub(crate) enum Action {
-    ToClient(Session, ToClient),
-    ToWorker(Session, ToWorker),
-    /// Read no more from this client: a queue with `Overflow::Block` is full.
-    StopReading(Session),
-    ResumeReading(Session),
-}
-
-/// What holds for all queues.
-#[derive(Debug, Clone)]
-pub(crate) struct Config {
-    /// Of everything random; also keeps the task ids of two lives of a broker apart.
-    pub(crate) seed: u64,
-    /// The rules of a queue that has none of its own.
-    pub(crate) policy: Policy,
-    /// Whether a queue that nobody configured is made when it is named. On.
-    pub(crate) on_demand: bool,
-    /// 10,000.
-    pub(crate) max_queues: usize,
-    /// How often workers and broker say that they are there: 2 s.
-    pub(crate) heartbeat: Duration,
-    /// After so many silent intervals a worker is lost: 3. After one it gets no new tasks.
-    pub(crate) liveness: u32,
-    /// How long the tasks of a client that left are kept, for it to come back: 10 s.
-    pub(crate) client_grace: Duration,
-    /// How long a task that ended is known by its name: 10 min.
-    pub(crate) dedup_window: Duration,
-    /// How many tasks that ended are known by their names: 262,144. The oldest is forgotten first.
-    pub(crate) dedup_entries: usize,
-    /// How long a result is kept for a client that asks again: 1 min.
-    pub(crate) result_ttl: Duration,
-    /// The payload bytes of kept results: 64 MiB. The oldest is forgotten first.
-    pub(crate) result_bytes: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            policy: Policy::default(),
-            on_demand: true,
-            max_queues: 10_000,
-            heartbeat: Duration::from_secs(2),
-            liveness: 3,
-            client_grace: Duration::from_secs(10),
-            dedup_window: Duration::from_secs(600),
-            dedup_entries: 1 << 18,
-            result_ttl: Duration::from_secs(60),
-            result_bytes: 64 << 20,
-        }
-    }
-}
 
 /// All queues, tasks, workers and clients of one broker.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     config: Config,
+    now: Time,
+    /// What to do about the event that is being handled.
+    out: Vec<Action>,
+    rng: fastrand::Rng,
+    wheel: Wheel,
+    tasks: Tasks,
+    /// A queue is never removed; there are at most `Config::max_queues`.
+    queues: Vec<Queue>,
+    queue_names: HashMap<Frame, Ix, RandomState>,
+    workers: Workers,
+    worker_sessions: HashMap<Session, Ix, RandomState>,
+    clients: Clients,
+    client_sessions: HashMap<Session, Ix, RandomState>,
+    client_names: HashMap<Frame, Ix, RandomState>,
+    memory: Memory,
+    memory_timer: Ix,
+    totals: Totals,
+    shutting_down: bool,
 }
 
 impl Scheduler {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config }
+        let mut rng = fastrand::Rng::with_seed(config.seed);
+        let salt = if config.seed == 0 { 0 } else { rng.u64(..) };
+        let limits = Limits {
+            window: config.dedup_window,
+            entries: config.dedup_entries,
+            ttl: config.result_ttl,
+            bytes: config.result_bytes,
+        };
+        Self {
+            config,
+            now: Time::ZERO,
+            out: Vec::new(),
+            rng,
+            wheel: Wheel::new(),
+            tasks: Tasks::new(salt),
+            queues: Vec::new(),
+            queue_names: HashMap::default(),
+            workers: Workers::default(),
+            worker_sessions: HashMap::default(),
+            clients: Clients::new(),
+            client_sessions: HashMap::default(),
+            client_names: HashMap::default(),
+            memory: Memory::new(limits),
+            memory_timer: NIL,
+            totals: Totals::default(),
+            shutting_down: false,
+        }
     }
 
     /// Takes in what happened at `now`; appends what to do to `out`.
     pub(crate) fn on(&mut self, now: Time, event: Event, out: &mut Vec<Action>) {
-        let _ = (now, event, out, &self.config);
+        self.now = self.now.max(now);
+        std::mem::swap(&mut self.out, out);
+        while let Some(timer) = self.wheel.pop(self.now) {
+            self.fire(timer);
+        }
+        match event {
+            Event::Client(session, said) => self.on_client(session, said),
+            Event::Worker(session, said) => self.on_worker(session, said),
+            Event::Lost(session) => {
+                self.client_lost(session);
+                self.worker_lost(session);
+            }
+            Event::Congested(session) => self.set_congested(session, true),
+            Event::Writable(session) => self.set_congested(session, false),
+            Event::Tick => {}
+            Event::Admin(admin) => self.on_admin(admin),
+        }
+        std::mem::swap(&mut self.out, out);
     }
 
     /// When to say [`Event::Tick`], if nothing else happens before.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        None
+        self.wheel.next()
+    }
+
+    fn fire(&mut self, timer: Timer) {
+        match timer {
+            Timer::Task(task) => self.task_due(task),
+            Timer::Worker(worker) => self.worker_due(worker),
+            Timer::Client(client) => self.client_due(client),
+            Timer::Queue(queue) => {
+                if let Some(queue) = self.queue_mut(queue) {
+                    queue.gate_timer = NIL;
+                }
+                self.dispatch(queue);
+            }
+            Timer::Memory => {
+                self.memory_timer = NIL;
+                self.forget();
+            }
+        }
+    }
+
+    fn queue(&self, ix: Ix) -> Option<&Queue> {
+        self.queues.get(ix as usize)
+    }
+
+    fn queue_mut(&mut self, ix: Ix) -> Option<&mut Queue> {
+        self.queues.get_mut(ix as usize)
+    }
+
+    /// The queue of this name, made if that is allowed.
+    fn queue_named(&mut self, name: &Frame, make: bool) -> Option<Ix> {
+        if let Some(ix) = self.queue_names.get(name) {
+            return Some(*ix);
+        }
+        if !make || self.queues.len() >= self.config.max_queues {
+            return None;
+        }
+        let ix = Ix::try_from(self.queues.len()).ok()?;
+        let policy = self.config.policy.clone();
+        let seed = self.config.seed ^ u64::from(ix) << 16;
+        self.queues.push(Queue::new(name.clone(), policy, seed));
+        self.queue_names.insert(name.clone(), ix);
+        Some(ix)
+    }
+
+    fn tell_client(&mut self, session: Session, said: ToClient) {
+        self.out.push(Action::ToClient(session, said));
+    }
+
+    fn tell_worker(&mut self, session: Session, said: ToWorker) {
+        self.out.push(Action::ToWorker(session, said));
     }
 }
