@@ -23,7 +23,7 @@ mod time;
 mod wire;
 mod worker;
 
-pub use broker::{Broker, BrokerBuilder, StartError};
+pub use broker::{Broker, BrokerBuilder, BrokerEnded, BrokerFigures, StartError};
 pub use client::{Call, CallError, Client, JoinError, Replies, Stream, Submit, Ticket};
 pub use policy::{Delivery, Overflow, Policy, Rate, Retry};
 pub use protocol::{FailReason, RejectReason};

@@ -155,7 +155,8 @@ impl Driver {
     }
 
     fn is_over(&self) -> bool {
-        self.ending.is_some_and(|end| end <= Instant::now() || self.scheduler.is_idle())
+        let idle = || self.scheduler.queues().iter().all(|queue| queue.waiting == 0 && queue.in_flight == 0);
+        self.ending.is_some_and(|end| end <= Instant::now() || idle())
     }
 
     fn command(&mut self, command: Command) {

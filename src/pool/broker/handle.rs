@@ -7,11 +7,13 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::builder::BrokerBuilder;
-use super::driver::Command;
+use super::driver::{Command, Question, Wire};
 use crate::endpoint::Endpoint;
 use crate::message::Frame;
 use crate::pool::policy::Policy;
-use crate::pool::scheduler::Admin;
+use crate::pool::protocol::TaskId;
+use crate::pool::scheduler::{Admin, DeadLetter, QueueFigures, Scheduler, Totals, WorkerFigures};
+use crate::pool::time::Time;
 
 /// A running broker. A clone is the same broker; it ends with [`shut_down`](Self::shut_down), or when the last clone is
 /// dropped.
@@ -85,6 +87,71 @@ impl Broker {
         self.tell(Command::Admin(Admin::Purge(queue.into())));
     }
 
+    /// What there is now, and what has happened so far.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, nothing has happened.
+    pub async fn figures(&self) -> Result<BrokerFigures, BrokerEnded> {
+        self.ask(|scheduler, _, wire| BrokerFigures {
+            queues: scheduler.queues(),
+            workers: scheduler.workers(),
+            totals: scheduler.totals(),
+            connections: wire.connections,
+            malformed: wire.malformed,
+        })
+        .await
+    }
+
+    /// Why a task is where it is, in words; `id` is the broker's number of it, as its worker knows it. A client asks
+    /// [`Client::status`](crate::pool::Client::status).
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, nothing has happened.
+    pub async fn explain(&self, id: u64) -> Result<String, BrokerEnded> {
+        self.ask(move |scheduler, now, _| scheduler.explain(TaskId(id)).at(now).to_string()).await
+    }
+
+    /// The dead letters of a queue, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, nothing has happened.
+    pub async fn dead_letters(&self, queue: impl Into<Frame>) -> Result<Vec<DeadLetter>, BrokerEnded> {
+        let queue = queue.into();
+        self.ask(move |scheduler, _, _| scheduler.dead_letters(&queue)).await
+    }
+
+    /// Puts up to so many dead letters back into their queue, oldest first, with a clean record.
+    pub fn retry_dead(&self, queue: impl Into<Frame>, most: usize) {
+        self.tell(Command::Admin(Admin::RetryDead(queue.into(), most)));
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Scheduler, Time, &Wire) -> T + Send + 'static,
+    ) -> Result<T, BrokerEnded> {
+        let (answer, answered) = oneshot::channel();
+        let ask = move |scheduler: &Scheduler, now: Time, wire: &Wire| {
+            drop(answer.send(question(scheduler, now, wire)));
+        };
+        self.tell(Command::Ask(Question(Box::new(ask))));
+        answered.await.map_err(|_| BrokerEnded)
+    }
+
     /// Takes no more tasks, finishes those it has, and ends: within `grace`, whatever is left.
     ///
     /// # Cancel safety
@@ -113,6 +180,28 @@ impl Broker {
         let _ = self.commands.send(command);
     }
 }
+
+/// What there is in a broker; from [`Broker::figures`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BrokerFigures {
+    /// Its queues, in the order in which they were made.
+    pub queues: Vec<QueueFigures>,
+    /// Its workers.
+    pub workers: Vec<WorkerFigures>,
+    /// What is counted for all queues together.
+    pub totals: Totals,
+    /// Connections of clients and workers.
+    pub connections: usize,
+    /// Messages that made no sense, and were ignored.
+    pub malformed: u64,
+}
+
+/// The broker has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the broker has ended")]
+#[non_exhaustive]
+pub struct BrokerEnded;
 
 /// As good as never.
 fn far() -> Instant {

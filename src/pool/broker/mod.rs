@@ -16,4 +16,4 @@ mod outgoing;
 mod peers;
 
 pub use builder::{BrokerBuilder, StartError};
-pub use handle::Broker;
+pub use handle::{Broker, BrokerEnded, BrokerFigures};
