@@ -1,7 +1,7 @@
 //! What the tests share: a broker with its clients and workers, and a wire that can be cut.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use sinew::Message;
 use sinew::pool::{Broker, BrokerBuilder, Client, PullWorker, Task, Worker, WorkerBuilder};
@@ -55,6 +55,7 @@ pub(crate) fn text(message: &Message) -> &str {
 pub(crate) struct Wire {
     pub(crate) address: String,
     cables: Arc<Mutex<JoinSet<()>>>,
+    up: Arc<AtomicBool>,
     _accepting: JoinSet<()>,
 }
 
@@ -65,9 +66,13 @@ impl Wire {
         let address = format!("tcp://{}", listener.local_addr().unwrap());
         let cables = Arc::new(Mutex::new(JoinSet::new()));
         let mut accepting = JoinSet::new();
-        let ends = cables.clone();
+        let up = Arc::new(AtomicBool::new(true));
+        let (ends, is_up) = (cables.clone(), up.clone());
         accepting.spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
+                if !is_up.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let target = target.clone();
                 ends.lock().unwrap().spawn(async move {
                     if let Ok(mut far) = TcpStream::connect(target).await {
@@ -76,15 +81,21 @@ impl Wire {
                 });
             }
         });
-        Self { address, cables, _accepting: accepting }
+        Self { address, cables, up, _accepting: accepting }
     }
 
+    /// Cuts what goes through it; whoever connects anew gets through.
     pub(crate) fn cut(&self) {
         self.cables.lock().unwrap().abort_all();
     }
-}
 
-/// Stands for work.
-pub(crate) async fn work(time: Duration) {
-    tokio::time::sleep(time).await;
+    /// Cuts what goes through it, and lets nobody through.
+    pub(crate) fn down(&self) {
+        self.up.store(false, Ordering::SeqCst);
+        self.cut();
+    }
+
+    pub(crate) fn up(&self) {
+        self.up.store(true, Ordering::SeqCst);
+    }
 }

@@ -47,20 +47,20 @@ async fn m24_a_client_takes_its_calls_to_the_next_broker() {
     let serve = async {
         let task = next(&mut worker).await;
         drop(first);
-        let again = match task.done("lost").await {
-            // It was the second broker that the client met first.
-            Ok(()) => return "lost",
-            Err(_) => next(&mut worker).await,
-        };
-        again.done("by the second").await.unwrap();
-        "by the second"
+        // It may have met the second broker first; else the second one gives the task again.
+        let kept = task.done("by whoever").await;
+        let again = next(&mut worker);
+        kept.unwrap();
+        again.await.done("by the second").await.unwrap();
+        std::future::pending::<()>().await;
     };
-    let serve = async {
-        let answer = serve.await;
-        (answer, worker)
-    };
-    let (answer, (expected, _worker)) = tokio::join!(within("an answer", call), serve);
-    assert!([expected, "by the second"].contains(&text(&answer.unwrap())));
+    tokio::select! {
+        answer = within("an answer", call) => {
+            let answer = answer.unwrap();
+            assert!(["by whoever", "by the second"].contains(&text(&answer)), "{answer:?}");
+        }
+        () = serve => unreachable!("it does not end"),
+    }
 }
 
 #[tokio::test]
@@ -97,16 +97,21 @@ async fn a_worker_is_back_after_its_connection_broke() {
     let client = client(&address).await;
     let call = client.call("work", "one").into_future();
     let serve = async {
-        let first = next(&mut worker).await;
-        wire.cut();
-        let again = next(&mut worker).await;
-        assert!(again.attempt() > first.attempt());
-        // What was given back is nobody's business any more.
-        assert!(first.done("late").await.is_err());
-        again.done("in time").await.unwrap();
+        let task = next(&mut worker).await;
+        wire.down();
+        let noticed = async {
+            while task.partial("").await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("the end of the connection", noticed).await;
+        // Nobody else has it meanwhile: it is kept, and so is the result.
+        task.done("kept").await.unwrap();
+        wire.up();
     };
     let (answer, ()) = tokio::join!(within("an answer", call), serve);
-    assert_eq!(answer.unwrap(), "in time");
+    assert_eq!(answer.unwrap(), "kept");
+    assert_eq!(broker.figures().await.unwrap().queues[0].counters.dispatched, 1);
 }
 
 #[tokio::test]
@@ -180,11 +185,8 @@ async fn a_client_that_does_not_read_holds_nobody_up() {
             same = if accepted == last + 1 { same + 1 } else { 0 };
             last = accepted;
         }
-        last
     };
-    let accepted = within("the flood's end", stuck).await;
+    within("the flood's end", stuck).await;
     assert!(!flooding.is_finished());
     flooding.abort();
-    let waiting = broker.figures().await.unwrap().queues[0].waiting;
-    assert!(waiting < 20_000, "{waiting} waiting of {accepted} accepted");
 }

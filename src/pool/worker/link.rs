@@ -96,10 +96,12 @@ impl Link {
             self.owe(lease, answer);
             return Ok(());
         };
-        // Anything but a full queue is that the broker has just gone.
-        let Err(error) = self.router.send(broker, encode_from_worker(answer)).await else { return Ok(()) };
-        drop(error);
-        Err(TaskLost)
+        // Its frames are shared, not copied.
+        if self.router.send(broker, encode_from_worker(answer.clone())).await.is_err() {
+            // The broker has just gone.
+            self.owe(lease, answer);
+        }
+        Ok(())
     }
 
     /// Answers a task without waiting.
@@ -115,10 +117,14 @@ impl Link {
         }
     }
 
-    /// Gets no new tasks, and waits for those that run.
-    pub(super) async fn drain(&self) {
+    /// Gets no new tasks.
+    pub(super) fn stop(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.say(FromWorker::Drain);
+    }
+
+    /// Waits for the tasks that run, and takes its leave.
+    pub(super) async fn finish_all(&self) {
         loop {
             let idle = self.idle.notified();
             if self.state().running.is_empty() {

@@ -223,9 +223,11 @@ impl PullWorker {
     ///
     /// Cancelled, it takes no more tasks; a second call waits for the same end.
     pub async fn drain(&self) {
+        // First, or what is given back would come again.
+        self.links.iter().for_each(|link| link.stop());
         self.shelf.close();
         for link in &self.links {
-            link.drain().await;
+            link.finish_all().await;
         }
         self.stop.cancel();
         self.io.wait().await;
