@@ -245,7 +245,7 @@ async fn g12_a_frozen_worker_loses_its_tasks_and_is_back_when_it_thaws() {
     assert_eq!(answer.unwrap(), "7");
     // It is as good as new.
     workers(&broker, 1).await;
-    let answer = within("an answer", client.call("chaos", "8").into_future()).await;
+    let answer = within("another answer", client.call("chaos", "8").into_future()).await;
     assert_eq!(answer.unwrap(), "8");
     let figures = broker.figures().await.unwrap();
     assert_eq!((figures.queues[0].counters.done, figures.totals.conservation_error()), (2, 0));

@@ -166,6 +166,8 @@ pub(super) struct Io {
     heartbeat: Duration,
     liveness: u32,
     heard: Instant,
+    /// When the clock was looked at last.
+    ticked: Instant,
 }
 
 impl Io {
@@ -178,6 +180,7 @@ impl Io {
             heartbeat: HEARTBEAT,
             liveness: LIVENESS,
             heard: Instant::now(),
+            ticked: Instant::now(),
         }
     }
 
@@ -219,6 +222,7 @@ impl Io {
         match event {
             RouterEvent::Connected(broker) => {
                 self.heard = Instant::now();
+                self.names = Names::default();
                 self.link.state().broker = broker.peer();
                 self.say_hello();
             }
@@ -239,8 +243,7 @@ impl Io {
     }
 
     /// Introduces the worker, with what it still runs.
-    fn say_hello(&mut self) {
-        self.names = Names::default();
+    fn say_hello(&self) {
         let mut hello = self.hello.clone();
         {
             let state = self.link.state();
@@ -303,6 +306,11 @@ impl Io {
     async fn tick(&mut self) {
         self.link.pay();
         self.link.say(FromWorker::Heartbeat);
+        if self.ticked.elapsed() > self.heartbeat * 2 {
+            // It was us who were away, and what was said meanwhile is still to be read.
+            self.heard = Instant::now();
+        }
+        self.ticked = Instant::now();
         let silence = self.heartbeat * self.liveness * 2;
         if self.link.broker().is_some() && self.heard.elapsed() > silence {
             tracing::debug!(endpoint = %self.endpoint, "the broker is silent: connecting anew");
