@@ -12,6 +12,7 @@
 
 #![allow(dead_code, reason = "the vocabulary is ahead of its users")]
 
+pub mod local;
 mod policy;
 mod protocol;
 mod scheduler;

@@ -146,7 +146,7 @@ impl World {
             }
             Action::ToWorker(session, ToWorker::Rejoin) => {
                 assert!(
-                    !self.workers.get(&session).is_some_and(|worker| !worker.frozen),
+                    self.workers.get(&session).is_none_or(|worker| worker.frozen),
                     "an honest worker was given up"
                 );
                 if self.workers.contains_key(&session) {
