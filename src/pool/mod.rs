@@ -15,6 +15,7 @@
 mod broker;
 mod client;
 mod link;
+pub mod local;
 mod policy;
 mod protocol;
 mod scheduler;

@@ -76,8 +76,10 @@ impl Scheduler {
         };
         let tasks: Vec<Ix> = self.tasks.slab.iter().filter_map(waiting).collect();
         for ix in tasks {
+            // Those behind its key come up meanwhile; they are in the list, too.
             self.end_waiting_task(ix, End::Failed(FailReason::Purged));
         }
+        self.dispatch(queue);
     }
 
     fn retry_dead(&mut self, ix: Ix, most: usize) {

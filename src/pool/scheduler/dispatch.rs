@@ -82,7 +82,10 @@ impl Scheduler {
         class.workers.set_now(now);
         let pick = class.strategy.pick(&class.workers, &info);
         match pick.and_then(|seat| Some((seat, class.workers.get(seat)?.worker))) {
-            None => class.stuck = true,
+            None => {
+                class.stuck = true;
+                queue.choosy = true;
+            }
             Some((seat, worker)) if class.workers.is_available(seat) => {
                 queue.advance(level, class_number);
                 self.assign(ix, worker, seat);
@@ -195,17 +198,28 @@ impl Scheduler {
     /// A worker may have room again: what can go to it, goes.
     pub(super) fn offer(&mut self, ix: Ix) {
         let Some(worker) = self.workers.get(ix) else { return };
-        if worker.reserved.is_some() && worker.in_flight == 0 {
+        let reserved = worker.reserved.filter(|_| worker.in_flight == 0);
+        if reserved.is_some() {
             self.run_alone(ix);
         }
         self.update_worker(ix);
+        if let Some((queue, _)) = reserved {
+            // It may not be kept free any more, which lets another one be.
+            self.dispatch(queue);
+        }
         let Some(worker) = self.workers.get_mut(ix) else { return };
         let (count, start) = (worker.memberships.len(), worker.turn);
         worker.turn = if start + 1 < count { start + 1 } else { 0 };
         for step in 0..count {
-            let Some(worker) = self.workers.get(ix).filter(|worker| worker.open()) else { return };
-            let Some(membership) = worker.memberships.get((start + step) % count) else { return };
-            self.dispatch(membership.queue);
+            let Some(worker) = self.workers.get(ix) else { return };
+            let Some(Membership { queue, .. }) = worker.memberships.get((start + step) % count).copied()
+            else {
+                return;
+            };
+            // That it had room for a moment has set a strategy thinking again that wanted none of the others.
+            if worker.open() || self.queue(queue).is_some_and(|queue| queue.choosy) {
+                self.dispatch(queue);
+            }
         }
     }
 
@@ -224,6 +238,7 @@ impl Scheduler {
             pick.and_then(|seat| if class.workers.is_available(seat) { Some(seat) } else { available });
         let Some(ix) = seat.and_then(|seat| Some(class.workers.get(seat)?.worker)) else {
             class.stuck = true;
+            queue.choosy = true;
             return;
         };
         class.reserved += 1;

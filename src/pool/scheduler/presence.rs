@@ -58,6 +58,13 @@ impl Scheduler {
             tracing::debug!(worker = ?worker.name, address = ?worker.address, "joined");
         }
         self.offer(ix);
+        let memberships = self.workers.get(ix).map_or(0, |worker| worker.memberships.len());
+        for nth in 0..memberships {
+            // The newcomer may be what others could do something with, even if it has no room itself.
+            if let Some(at) = self.workers.get(ix).and_then(|worker| worker.memberships.get(nth)) {
+                self.dispatch(at.queue);
+            }
+        }
     }
 
     fn join_queue(&mut self, ix: Ix, queue_ix: Ix) {

@@ -27,6 +27,8 @@ pub(super) struct Queue {
     pub(super) gate: Option<Gate>,
     pub(super) gate_timer: Ix,
     pub(super) paused: bool,
+    /// Its strategy has wanted none of the available before.
+    pub(super) choosy: bool,
     /// Accepted, and not with a worker.
     pub(super) waiting: usize,
     pub(super) bytes: usize,
@@ -66,6 +68,7 @@ impl Queue {
             keys: Keys::default(),
             gate_timer: NIL,
             paused: false,
+            choosy: false,
             waiting: 0,
             bytes: 0,
             in_flight: 0,

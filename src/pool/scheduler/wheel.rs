@@ -99,12 +99,12 @@ impl Wheel {
                 break;
             }
             self.tick = start;
-            let ix = self.levels.get(level)?.slots.get(slot)?.front()?;
-            self.unlink(ix);
-            if at(&self.nodes, ix).is_some_and(|node| node.tick > start) {
-                self.place(ix);
+            if level > 0 {
+                self.move_down(level, slot);
                 continue;
             }
+            let ix = self.levels.first()?.slots.get(slot)?.front()?;
+            self.unlink(ix);
             return Some(self.nodes.remove(ix as usize).timer);
         }
         self.tick = self.tick.max(target);
@@ -146,6 +146,14 @@ impl Wheel {
         {
             list.push_back(&mut self.nodes, ix);
             level.occupied |= 1 << slot;
+        }
+    }
+
+    /// Spreads a slot that has come up over the levels below, all of it: what stayed would be passed over.
+    fn move_down(&mut self, level: usize, slot: usize) {
+        while let Some(ix) = self.levels.get(level).and_then(|level| level.slots.get(slot)?.front()) {
+            self.unlink(ix);
+            self.place(ix);
         }
     }
 

@@ -113,8 +113,16 @@ impl World {
     }
 
     fn on(&mut self, event: Event) {
+        if std::env::var_os("SINEW_SIM_AUDIT").is_some() {
+            eprintln!("{:?} {event:?}", self.now);
+        }
         if self.hashing {
             format!("{event:?}").hash(&mut self.trace);
+        }
+        if let Event::Worker(session, _) = &event
+            && let Some(worker) = self.workers.get_mut(session)
+        {
+            worker.spoke = self.now;
         }
         let mut out = std::mem::take(&mut self.out);
         self.scheduler.on(self.now, event, &mut out);
@@ -125,6 +133,9 @@ impl World {
             self.check(action);
         }
         self.out = out;
+        if std::env::var_os("SINEW_SIM_AUDIT").is_some() {
+            self.scheduler.audit();
+        }
         assert_eq!(self.scheduler.totals().conservation_error(), 0, "conservation");
     }
 
@@ -135,7 +146,7 @@ impl World {
             }
             Action::ToWorker(session, ToWorker::Rejoin) => {
                 assert!(
-                    !self.workers.get(&session).is_some_and(|worker| !worker.frozen),
+                    self.workers.get(&session).is_none_or(|worker| worker.frozen),
                     "an honest worker was given up"
                 );
                 if self.workers.contains_key(&session) {
@@ -253,7 +264,6 @@ impl World {
         if worker.frozen {
             return;
         }
-        worker.spoke = self.now;
         let lease = (!worker.leases.is_empty()).then(|| self.rng.usize(..worker.leases.len()));
         match choice {
             0..=2 => {
@@ -412,24 +422,20 @@ impl World {
         self.on(Event::Client(session, FromClient::Submit { id, queue: queue_name(queue), options, body }));
     }
 
+    /// In whole milliseconds, as the wheel: whoever is silent for too long is given up at that very moment.
     fn time_passes(&mut self) {
-        self.now = self.now + Duration::from_micros(self.rng.u64(..20_000));
-        let due =
-            self.workers.iter().filter(|(_, worker)| !worker.frozen && self.now.since(worker.spoke) >= BEAT);
-        let due: Vec<Session> = due.map(|(session, _)| *session).collect();
-        for session in due {
-            if let Some(worker) = self.workers.get_mut(&session) {
-                worker.spoke = self.now;
-                self.on(Event::Worker(session, FromWorker::Heartbeat));
-            }
-        }
-        let silent = self
-            .workers
-            .iter()
-            .filter(|(_, worker)| worker.frozen && self.now.since(worker.spoke) >= BEAT * 3);
+        self.now = self.now + Duration::from_millis(self.rng.u64(..20));
+        let (now, limit) = (self.now, BEAT * 3);
+        let silent = self.workers.iter().filter(|(_, worker)| now.since(worker.spoke) >= limit);
         let silent: Vec<Session> = silent.map(|(session, _)| *session).collect();
         for session in silent {
+            assert!(self.workers[&session].frozen, "an honest worker was silent");
             self.give_up(session);
+        }
+        let due = self.workers.iter().filter(|(_, worker)| !worker.frozen && now.since(worker.spoke) >= BEAT);
+        let due: Vec<Session> = due.map(|(session, _)| *session).collect();
+        for session in due {
+            self.on(Event::Worker(session, FromWorker::Heartbeat));
         }
         self.on(Event::Tick);
     }
@@ -566,7 +572,7 @@ fn run(seed: u64, events: u64, hashing: bool) -> (u64, u64) {
     for event in 0..events {
         replay.events = event + 1;
         world.step();
-        if event % 64 == 0 || event + 64 > events {
+        if event % 64 == 0 || event + 1 == events {
             world.scheduler.audit();
         }
     }
