@@ -69,7 +69,7 @@ async fn charge(job: Job, books: Books) -> Result<&'static str, Failure> {
     // Stands for the work itself.
     tokio::time::sleep(Duration::from_millis(5)).await;
     let mut books = books.lock().map_err(|_| Failure::retry("the books are lost"))?;
-    let entry = books.entry(order).or_insert((customer, job.attempt()));
+    let entry = books.entry(order).or_insert_with(|| (customer, job.attempt()));
     if entry.1 > job.attempt() {
         // Somebody else has it by now: the database goes by the attempt.
         return Err(Failure::release());

@@ -32,7 +32,9 @@ pub(super) enum Command {
 }
 
 /// Something that wants to look at the scheduler.
-pub(super) struct Question(pub(super) Box<dyn FnOnce(&Scheduler, Time, &Wire) + Send>);
+pub(super) struct Question(pub(super) Box<Look>);
+
+type Look = dyn FnOnce(&Scheduler, Time, &Wire) + Send;
 
 impl std::fmt::Debug for Question {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

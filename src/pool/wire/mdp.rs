@@ -6,7 +6,8 @@
 //!  0.2        C02 1 service body      C02 2|3 service body       W02 2 address "" body         W02 3|4 address "" body
 //! ```
 //!
-//! Some peers begin 0.2 with an empty frame, too; each is answered as it speaks. The protocol has no id of a request,
+//! Some peers begin 0.2 with an empty frame, too; and the clients of one package, majortomo, number their words as workers
+//! do, and expect no service in an answer: `C02 2 service body`, `C02 3|4 body`. Each is answered as it speaks. The protocol has no id of a request,
 //! so a client's are counted here; and the address that a worker gives back is the lease of the task.
 
 use std::collections::VecDeque;
@@ -73,6 +74,8 @@ impl Style {
 #[derive(Debug)]
 pub(crate) struct Client {
     style: Style,
+    /// It numbers its words as workers do.
+    as_worker: bool,
     next: RequestId,
     /// What is not answered yet, for the answer names the service: in the order of the requests.
     open: VecDeque<(RequestId, Frame)>,
@@ -80,13 +83,17 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) const fn new(style: Style) -> Self {
-        Self { style, next: 0, open: VecDeque::new() }
+        Self { style, as_worker: false, next: 0, open: VecDeque::new() }
     }
 
     pub(crate) fn decode(&mut self, message: Message) -> Result<FromClient, WireError> {
         let (Side::Client, mut frames) = Style::open(message)? else { return Err(WireError::BadCommand) };
-        if self.style.second && frames.pop_front().as_deref() != Some(b"\x01") {
-            return Err(WireError::BadCommand);
+        if self.style.second {
+            self.as_worker = match frames.pop_front().as_deref() {
+                Some(b"\x01") => false,
+                Some(b"\x02") => true,
+                _ => return Err(WireError::BadCommand),
+            };
         }
         let queue = frames.pop_front().ok_or(WireError::Truncated)?;
         super::check(&queue)?;
@@ -111,8 +118,10 @@ impl Client {
             false => self.open.get(index)?.1.clone(),
         };
         let body = body?;
-        let command = self.style.second.then(|| Frame::from(if last { b"\x03" } else { b"\x02" }));
-        Some(self.style.close(Side::Client, command.into_iter().chain([service]), Some(body)))
+        let number = 2 + u8::from(last) + u8::from(self.as_worker);
+        let command = self.style.second.then(|| Frame::from(&[number]));
+        let service = Some(service).filter(|_| !self.as_worker);
+        Some(self.style.close(Side::Client, command.into_iter().chain(service), Some(body)))
     }
 }
 
@@ -231,7 +240,8 @@ mod tests {
 
     #[test]
     fn a_client_is_answered_as_it_speaks() {
-        let cases: [(&[&[u8]], &[&[u8]]); 3] = [
+        let cases: [(&[&[u8]], &[&[u8]]); 4] = [
+            (&[b"", b"MDPC02", b"\x02", b"echo", b"hi"], &[b"", b"MDPC02", b"\x04", b"HI"]),
             (&[b"", b"MDPC01", b"echo", b"hi"], &[b"", b"MDPC01", b"echo", b"HI"]),
             (&[b"MDPC02", b"\x01", b"echo", b"hi"], &[b"MDPC02", b"\x03", b"echo", b"HI"]),
             (&[b"", b"MDPC02", b"\x01", b"echo", b"hi"], &[b"", b"MDPC02", b"\x03", b"echo", b"HI"]),
