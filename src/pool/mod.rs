@@ -9,6 +9,8 @@
 //! process, and a simulator that replays a million events.
 //!
 //! Stands on the public sockets only.
+//!
+#![doc = include_str!("../../docs/pool.md")]
 
 mod broker;
 mod client;

@@ -34,7 +34,8 @@ fn message(parts: &[&[u8]]) -> Message {
 }
 
 /// Of each dialect: what stands in front, the number of a reply, and of a heartbeat.
-type Dialect = (&'static [&'static [u8]], u8, u8);
+type Front = &'static [&'static [u8]];
+type Dialect = (Front, u8, u8);
 const DIALECTS: [Dialect; 3] = [(&[b"", b"MDPW01"], 3, 4), (&[b"MDPW02"], 4, 5), (&[b"", b"MDPW02"], 4, 5)];
 
 #[tokio::test]
@@ -65,7 +66,7 @@ async fn m25_a_worker_of_each_dialect_serves_our_client() {
 async fn m25_a_client_of_each_dialect_is_served_by_our_worker() {
     let (_broker, address) = broker().await;
     let mut worker = pull(worker(&address, "echo")).await;
-    let cases: [(&[&[u8]], &[&[u8]]); 3] = [
+    let cases: [(Front, Front); 3] = [
         (&[b"", b"MDPC01", b"echo", b"a", b"b"], &[b"", b"MDPC01", b"echo", b"A"]),
         (&[b"MDPC02", b"\x01", b"echo", b"a", b"b"], &[b"MDPC02", b"\x03", b"echo", b"A"]),
         (&[b"", b"MDPC02", b"\x01", b"echo", b"a", b"b"], &[b"", b"MDPC02", b"\x03", b"echo", b"A"]),

@@ -221,6 +221,8 @@ mod tests {
 
     use super::*;
 
+    type Parts = &'static [&'static [u8]];
+
     fn frames(parts: &[&[u8]]) -> Message {
         parts.iter().map(|part| Frame::copy_from_slice(part)).collect()
     }
@@ -240,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_client_is_answered_as_it_speaks() {
-        let cases: [(&[&[u8]], &[&[u8]]); 4] = [
+        let cases: [(Parts, Parts); 4] = [
             (&[b"", b"MDPC02", b"\x02", b"echo", b"hi"], &[b"", b"MDPC02", b"\x04", b"HI"]),
             (&[b"", b"MDPC01", b"echo", b"hi"], &[b"", b"MDPC01", b"echo", b"HI"]),
             (&[b"MDPC02", b"\x01", b"echo", b"hi"], &[b"MDPC02", b"\x03", b"echo", b"HI"]),
@@ -261,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_worker_is_spoken_to_as_it_speaks() {
-        let cases: [(&[&[u8]], u8, &[&[u8]], u8); 3] = [
+        let cases: [(Parts, u8, Parts, u8); 3] = [
             (&[b"", b"MDPW01", b"\x01", b"echo"], 3, &[b"", b"MDPW01"], 5),
             (&[b"MDPW02", b"\x01", b"echo"], 4, &[b"MDPW02"], 6),
             (&[b"", b"MDPW02", b"\x01", b"echo"], 4, &[b"", b"MDPW02"], 6),

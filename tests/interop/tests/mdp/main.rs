@@ -54,7 +54,7 @@ fn socket(kind: zmq::SocketType, address: &str) -> zmq::Socket {
 }
 
 /// A worker on libzmq.
-fn libzmq_worker(address: &str, front: &'static [&'static [u8]], last: u8) -> JoinHandle<()> {
+fn libzmq_worker(address: &str, front: Front, last: u8) -> JoinHandle<()> {
     let address = address.to_owned();
     std::thread::spawn(move || {
         let socket = socket(zmq::DEALER, &address);
@@ -75,8 +75,9 @@ fn libzmq_worker(address: &str, front: &'static [&'static [u8]], last: u8) -> Jo
     })
 }
 
+type Front = &'static [&'static [u8]];
 /// What stands in front of all that a worker says, and the number of its last word.
-const DIALECTS: [(&[&[u8]], u8); 3] = [(&[b"", b"MDPW01"], 3), (&[b"MDPW02"], 4), (&[b"", b"MDPW02"], 4)];
+const DIALECTS: [(Front, u8); 3] = [(&[b"", b"MDPW01"], 3), (&[b"MDPW02"], 4), (&[b"", b"MDPW02"], 4)];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g21_libzmq_workers_of_each_dialect() {
@@ -90,7 +91,7 @@ async fn g21_libzmq_workers_of_each_dialect() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g21_libzmq_clients_of_each_dialect() {
-    let cases: [(zmq::SocketType, &[&[u8]], &[&[u8]]); 4] = [
+    let cases: [(zmq::SocketType, Front, Front); 4] = [
         // A REQ adds the empty frame itself, and takes it off.
         (zmq::REQ, &[b"MDPC01", b"echo"], &[b"MDPC01", b"echo"]),
         (zmq::DEALER, &[b"", b"MDPC01", b"echo"], &[b"", b"MDPC01", b"echo"]),
