@@ -9,7 +9,7 @@ use super::wheel::Timer;
 use super::workers::{Membership, Worker};
 use crate::message::Frame;
 use crate::pool::policy::Delivery;
-use crate::pool::protocol::{Lease, Session, ToWorker, WorkerHello};
+use crate::pool::protocol::{FailReason, Lease, Session, ToWorker, WorkerHello};
 use crate::pool::time::Time;
 
 /// The most queues that a worker may serve, and the most tags that it may have.
@@ -238,11 +238,11 @@ impl Scheduler {
             _ if once => self.lose(ix),
             Place::Running if leave == Leave::Lost => {
                 self.blame(ix, worker, &Frame::from("its worker was lost"));
-                self.crashed(ix, &retry);
+                self.crashed(ix, &retry, true);
             }
             Place::Running if leave == Leave::Silent && starts >= retry.max_starts => {
                 self.blame(ix, worker, &Frame::from("its worker fell silent"));
-                self.bury(ix, crate::pool::protocol::FailReason::Exhausted);
+                self.bury(ix, FailReason::Exhausted);
             }
             _ => self.again(ix, Duration::ZERO, Place::Ready),
         }
