@@ -158,7 +158,7 @@ impl Scheduler {
 
     /// Keeps what a person will want to know, should this have been the last time.
     pub(super) fn blame(&mut self, ix: Ix, worker: Ix, error: &Frame) {
-        let name = self.workers.get(worker).map(|worker| worker.name.clone()).unwrap_or_default();
+        let name = self.workers.get(worker).map(|worker| worker.about.name.clone()).unwrap_or_default();
         if let Some(task) = self.tasks.get_mut(ix) {
             let extra = task.extra();
             extra.error = error.clone();
