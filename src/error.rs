@@ -83,6 +83,7 @@ impl std::error::Error for SendError {}
 /// Nothing was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
+#[repr(align(16))]
 pub enum RecvError {
     /// No message is there; only from the `try_` methods. libzmq: `EAGAIN`.
     #[error("no message is there")]

@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(sinew_bench)]
+#[doc(hidden)]
+pub mod bench;
 mod context;
 mod endpoint;
 mod engine;

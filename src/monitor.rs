@@ -77,8 +77,8 @@ pub enum EventKind {
     Retrying(Duration),
     /// No further attempt to connect is made: the peer's answer would not change.
     GaveUp,
-    /// Messages were dropped. Those dropped at a high-water mark are not reported yet, only counted:
-    /// see [`Stats`](crate::Stats).
+    /// Messages were dropped. Of those dropped at a high-water mark the first is told, and none after it until the
+    /// queue has fallen to half of the mark; [`Stats`](crate::Stats) counts them all.
     Dropped {
         /// Why.
         reason: DropReason,
@@ -120,6 +120,8 @@ pub enum DisconnectReason {
     Protocol(ProtocolError),
     /// The peer was silent for longer than the time to live that it had announced.
     Silent,
+    /// The peer stopped in the middle of a message for longer than `progress_timeout`.
+    Stalled,
     /// The network failed.
     Io(std::io::ErrorKind),
 }

@@ -54,6 +54,8 @@ pub struct Dropped {
     pub linger: u64,
     /// Nobody was there to take them.
     pub no_route: u64,
+    /// Received and unread when the socket was closed, or disconnected from the peer.
+    pub unread: u64,
     /// Received, but not what this socket receives: a malformed envelope, a late reply, data to a socket that only
     /// sends.
     pub unexpected: u64,
@@ -100,6 +102,7 @@ impl Core {
         let inbox = self.inbox.lock();
         stats.received = inbox.received;
         stats.unread = number(inbox.unread());
+        let unread = number(inbox.dropped);
         let outbox = self.outbox.lock();
         stats.sent = outbox.counters.sent;
         stats.queued = number(outbox.queued());
@@ -109,6 +112,7 @@ impl Core {
             disconnect: outbox.counters.dropped_disconnect,
             linger: outbox.counters.dropped_linger,
             no_route: outbox.counters.dropped_no_peer,
+            unread,
             unexpected: load(&self.tally.unexpected),
         };
         for (key, entry) in peers {

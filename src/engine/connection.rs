@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::session::{End, Session};
 use crate::message::Frame;
 use crate::monitor::{DisconnectReason, DropReason, EventKind, PeerInfo};
-use crate::pipe::{PeerKey, Wakes, WireBuf};
+use crate::pipe::{Medium, PeerKey, Wakes, WireBuf};
 use crate::proto::{self, Handshake, HandshakeError};
 use crate::socket::{Core, Pipe};
 use crate::transport::Stream;
@@ -100,6 +100,12 @@ async fn read(stream: &Stream, input: &mut BytesMut) -> io::Result<usize> {
     }
 }
 
+impl Medium for Stream {
+    fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        Self::try_write_vectored(self, bufs)
+    }
+}
+
 /// Why a connection is over.
 pub(super) enum Outcome {
     /// The socket did not take the peer.
@@ -139,9 +145,10 @@ pub(super) async fn run(
         wakes.fire();
     }
     core.events.emit(endpoint, Some(&info), EventKind::HandshakeSucceeded);
+    let stream = Arc::new(stream);
     let mut session = Session::new(core, &stream, key, peer.minor, input);
     let end = std::future::poll_fn(|cx| session.poll(cx)).await;
-    *unwritten = session.into_unwritten();
+    *unwritten = std::future::poll_fn(|cx| session.poll_unwritten(cx)).await;
     let reason = match end {
         End::Flushed(closing) => {
             let _ = stream.shutdown_write();

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::Backoff;
 use super::connection::{self, Outcome, Ready};
 use crate::endpoint::Address;
-use crate::monitor::{DropReason, EventKind};
+use crate::monitor::{DisconnectReason, DropReason, EventKind};
 use crate::pipe::{PeerKey, WireBuf};
 use crate::proto::HandshakeError;
 use crate::socket::{Core, Pipe};
@@ -76,8 +76,8 @@ impl Dialer<'_> {
                     }
                     first = false;
                     let taken = self.carry(stream, ready).await;
-                    // Only a completed handshake resets it: a peer that accepts and hangs up
-                    // would be hammered otherwise (C6.3).
+                    // Only a connection that stood resets it: a peer that accepts and hangs up, or shakes
+                    // hands and refuses us then, would be hammered otherwise (C6.3).
                     if let Some(backoff) = backoff.as_mut().filter(|_| taken) {
                         backoff.reset();
                     }
@@ -117,7 +117,7 @@ impl Dialer<'_> {
         Ok((stream, ready))
     }
 
-    /// Carries one connection's traffic; says whether the peer was taken.
+    /// Carries one connection's traffic; says whether it stood: a refusal comes as an ERROR out of place (D25).
     async fn carry(&self, stream: Stream, ready: Ready) -> bool {
         let Self { core, endpoint, .. } = self;
         let pipe = self.key.map_or_else(|| core.wire_pipe(), Pipe::Made);
@@ -130,7 +130,7 @@ impl Dialer<'_> {
             (None, None) => {}
         }
         connection::report_end(core, endpoint, &info, &outcome);
-        matches!(outcome, Outcome::Ended(_))
+        !matches!(outcome, Outcome::Refused | Outcome::Ended(DisconnectReason::Protocol(_)))
     }
 
     /// Resolves when the endpoint is to be given up: told to stop, and nothing left to deliver or

@@ -49,8 +49,8 @@ pub(crate) fn connect(
 ) -> Result<PeerKey, ConnectError> {
     let mut names = core.options.context.names();
     let options = &core.options;
-    let out = OutPipe::inproc(options.send_mark(), options.conflate);
-    let inp = InPipe::new(options.recv_mark(), options.conflate, Frame::new());
+    let out = OutPipe::inproc(options.conflate);
+    let inp = InPipe::new(options.conflate, Frame::new());
     let key = core.expect(endpoint, out, inp, name_it).map_err(ConnectError::Refused)?;
     let bound = match names.get(name) {
         Some(Name::Bound(bound)) => bound.upgrade(),
@@ -100,24 +100,21 @@ fn link(a: &Arc<Core>, a_key: PeerKey, b: &Arc<Core>, name: &str) -> Result<(), 
         return Err(ConnectError::Incompatible { ours, theirs });
     }
     let endpoint: Arc<str> = format!("inproc://{name}").into();
-    let a_to_b = a.options.send_mark().sum(b.options.recv_mark());
-    let b_to_a = b.options.send_mark().sum(a.options.recv_mark());
     let pipe = Pipe::New(
-        OutPipe::inproc(b_to_a, a.options.conflate || b.options.conflate),
-        InPipe::new(a_to_b, b.options.conflate, Frame::new()),
+        OutPipe::inproc(a.options.conflate || b.options.conflate),
+        InPipe::new(b.options.conflate, Frame::new()),
     );
     let b_key = b.admit(&endpoint, &info(a, &endpoint), pipe).map_err(ConnectError::Refused)?;
     b.belongs(&endpoint, b_key);
-    // Sources first: the wakers below may bring a receiver here at once.
-    let pull =
-        |core: &Core, key, hwm| Pull { outbox: core.outbox.clone(), key, consumed: Level::default(), hwm };
-    a.inbox.lock().link(a_key, pull(b, b_key, b_to_a));
-    b.inbox.lock().link(b_key, pull(a, a_key, a_to_b));
+    let pull = |core: &Core, key| Pull { outbox: core.outbox.clone(), key, consumed: Level::default() };
+    let mut wakes = Wakes::new();
+    a.inbox.lock().link(a_key, pull(b, b_key), Activate::waker(a, a_key), &mut wakes);
+    b.inbox.lock().link(b_key, pull(a, a_key), Activate::waker(b, b_key), &mut wakes);
     a.set_remote(a_key, b, b_key);
     b.set_remote(b_key, a, a_key);
-    let mut wakes = Wakes::new();
-    a.outbox.lock().link(a_key, a_to_b, Activate::waker(b, b_key), &mut wakes);
-    b.outbox.lock().link(b_key, b_to_a, Activate::waker(a, a_key), &mut wakes);
+    // Whoever changed its mark just now did not find the other yet.
+    a.inbox.lock().peer_mark(a_key, &mut wakes);
+    b.inbox.lock().peer_mark(b_key, &mut wakes);
     wakes.fire();
     if let Err(refused) = a.admit(&endpoint, &info(b, &endpoint), Pipe::Made(a_key)) {
         b.left(&endpoint, b_key);

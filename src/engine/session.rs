@@ -3,11 +3,11 @@
 //! Each poll writes what is queued, reads and hands over what has come, and looks at the one
 //! timer; each of these stops at the kernel's "would block", at a full queue, or at its budget.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::monitor::DisconnectReason;
 use crate::options::Heartbeat;
-use crate::pipe::{Control, Level, PeerKey, Taken, Wakes, WireBuf};
+use crate::pipe::{Control, PeerKey, Taken, Wakes, WireBuf, Writer};
 use crate::proto::{
     Command, Decoded, Decoder, Limits, ProtocolError, Received, SocketType, command, heartbeat,
 };
@@ -24,6 +24,8 @@ use crate::transport::Stream;
 
 /// Reads in one poll, so that one busy peer leaves the others their share (D12).
 const READS: usize = 8;
+/// Writes in one poll, so that one busy connection leaves the others their share.
+const WRITES: usize = 16;
 /// Commands in one poll (D18).
 const COMMANDS: usize = 64;
 /// The smallest and the largest read. It starts small, so that an idle peer costs little, and
@@ -32,8 +34,6 @@ const READ_MIN: usize = 2 * 1024;
 const READ_MAX: usize = 128 * 1024;
 /// The largest command after the handshake (D18).
 const MAX_COMMAND: usize = 64 * 1024;
-/// Slices in one `writev`.
-const SLICES: usize = 64;
 
 /// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,17 +49,14 @@ pub(super) enum End {
 /// One established connection.
 pub(super) struct Session<'a> {
     core: &'a Arc<Core>,
-    stream: &'a Stream,
+    stream: &'a Arc<Stream>,
     key: PeerKey,
     minor: u8,
 
-    /// Being written.
-    wire: WireBuf,
-    /// Written since the outbox was last told.
-    written: Level,
-    /// Commands to be written, between two frames of `wire`.
-    commands: Vec<u8>,
+    /// Subscriptions to be written.
     controls: Vec<Control>,
+    /// A PING is due.
+    ping: bool,
     /// The one PONG that is owed; a newer PING replaces it (D17).
     pong: Option<Bytes>,
 
@@ -87,7 +84,7 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) fn new(
         core: &'a Arc<Core>,
-        stream: &'a Stream,
+        stream: &'a Arc<Stream>,
         key: PeerKey,
         minor: u8,
         input: BytesMut,
@@ -97,15 +94,14 @@ impl<'a> Session<'a> {
             max_parts: core.options.max_parts,
             max_command: MAX_COMMAND,
         };
+        Writer::install(stream.clone(), &core.outbox, key);
         Self {
             core,
             stream,
             key,
             minor,
-            wire: WireBuf::default(),
-            written: Level::default(),
-            commands: Vec::new(),
             controls: Vec::new(),
+            ping: false,
             pong: None,
             input,
             decoder: Decoder::new(limits),
@@ -121,12 +117,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What was accepted and not written, its front possibly in part.
-    pub(super) fn into_unwritten(self) -> WireBuf {
-        let mut wakes = Wakes::new();
-        self.core.outbox.lock().credit(self.key, self.written, &mut wakes);
-        wakes.fire();
-        self.wire
+    /// The end: what was accepted and not written, its front possibly in part. Waits for a sender who is writing.
+    pub(super) fn poll_unwritten(&self, cx: &Context<'_>) -> Poll<WireBuf> {
+        match self.core.outbox.lock().disconnect(self.key, cx.waker()) {
+            Some(unwritten) => Poll::Ready(unwritten),
+            None => Poll::Pending,
+        }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -139,45 +135,72 @@ impl<'a> Session<'a> {
     /// One turn; `Ok` means that whatever can happen next wakes the task.
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let read_on = self.read(cx)?;
-        self.write(cx)?;
-        if read_on {
+        let write_on = self.write(cx)?;
+        if read_on || write_on {
             cx.waker().wake_by_ref();
         }
         self.poll_timer(cx)
     }
 
-    /// Writes until there is nothing left or the kernel takes no more.
-    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        loop {
-            let taken = self.take(cx);
-            if let Some(context) = self.pong.take_if(|_| self.commands.is_empty()) {
-                command::put_pong(&mut self.commands, &context);
-            }
-            for Control { subscribe, topic } in self.controls.drain(..) {
-                let put = if subscribe { command::put_subscribe } else { command::put_cancel };
-                put(&mut self.commands, &topic, self.minor);
-            }
-            if self.wire.is_empty() && self.commands.is_empty() {
-                match taken {
-                    Taken::Finished => return Err(End::Flushed(self.closing.unwrap_or_else(Instant::now))),
-                    Taken::Idle => return Ok(()),
-                    Taken::Some => continue,
+    /// Writes until there is nothing left or the kernel takes no more; says whether it stopped for its budget only.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let mut held = None;
+        for _ in 0..WRITES {
+            match self.exchange(held.take(), cx.waker()) {
+                Taken::Finished => return Err(End::Flushed(self.closing.unwrap_or_else(Instant::now))),
+                Taken::Idle => return Ok(false),
+                Taken::Writer(mut writer) => {
+                    self.put_commands(&mut writer.commands);
+                    let written = writer.write();
+                    held = Some(writer);
+                    match written {
+                        Ok(()) => {}
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            self.give_back(held.take());
+                            if self.stream.poll_write_ready(cx).map_err(lost)?.is_pending() {
+                                return Ok(false);
+                            }
+                        }
+                        Err(error) => {
+                            self.give_back(held.take());
+                            return Err(lost(error));
+                        }
+                    }
                 }
             }
-            if !self.flush(cx)? {
-                return Ok(());
-            }
+        }
+        self.give_back(held);
+        Ok(true)
+    }
+
+    /// Encodes the commands that are due.
+    fn put_commands(&mut self, commands: &mut Vec<u8>) {
+        // One that is still waiting to be written would say the same.
+        if mem::take(&mut self.ping)
+            && commands.is_empty()
+            && let Some(heartbeat) = self.heartbeat
+        {
+            command::put_ping(commands, heartbeat::ttl_ds(heartbeat.ttl), b"");
+        }
+        if let Some(context) = self.pong.take_if(|_| commands.is_empty()) {
+            command::put_pong(commands, &context);
+        }
+        for Control { subscribe, topic } in self.controls.drain(..) {
+            let put = if subscribe { command::put_subscribe } else { command::put_cancel };
+            put(commands, &topic, self.minor);
         }
     }
 
-    /// Tells the outbox what has been written, and gets what is queued.
-    fn take(&mut self, cx: &Context<'_>) -> Taken {
+    /// Gives the writer back, and takes it if there is something to write.
+    fn exchange(&mut self, writer: Option<Box<Writer>>, waker: &Waker) -> Taken {
         let mut wakes = Wakes::new();
-        let written = mem::take(&mut self.written);
+        let more = self.ping || self.pong.is_some();
         let (taken, closing) = {
             let mut outbox = self.core.outbox.lock();
-            let taken =
-                outbox.take(self.key, written, &mut self.wire, &mut self.controls, cx.waker(), &mut wakes);
+            if let Some(writer) = writer {
+                outbox.give_back(self.key, writer, &mut wakes);
+            }
+            let taken = outbox.take(self.key, more, &mut self.controls, waker);
             (taken, outbox.pipes.get(self.key).map_or(self.closing, |pipe| pipe.closing()))
         };
         wakes.fire();
@@ -185,50 +208,12 @@ impl<'a> Session<'a> {
         taken
     }
 
-    /// Writes all of `wire` and `commands`; says whether the kernel took them.
-    fn flush(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        while !self.wire.is_empty() || !self.commands.is_empty() {
-            match self.write_once() {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // What was written so far makes room for senders now, not when all is.
-                    if self.written != Level::default() {
-                        self.take(cx);
-                    }
-                    if self.stream.poll_write_ready(cx).map_err(lost)?.is_pending() {
-                        return Ok(false);
-                    }
-                }
-                Err(error) => return Err(lost(error)),
-            }
+    fn give_back(&self, writer: Option<Box<Writer>>) {
+        if let Some(writer) = writer {
+            let mut wakes = Wakes::new();
+            self.core.outbox.lock().give_back(self.key, writer, &mut wakes);
+            wakes.fire();
         }
-        Ok(true)
-    }
-
-    /// One `writev`: commands first, but never within a frame (A3.5).
-    fn write_once(&mut self) -> io::Result<()> {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let commands = self.commands.len();
-        let count = if commands == 0 {
-            self.wire.io_slices(&mut slices, usize::MAX)
-        } else if self.wire.frame_left() > 0 {
-            self.wire.io_slices(&mut slices, self.wire.frame_left())
-        } else {
-            slices[0] = IoSlice::new(&self.commands);
-            1 + self.wire.io_slices(&mut slices[1..], usize::MAX)
-        };
-        let within_frame = self.wire.frame_left() > 0;
-        let mut written = self.stream.try_write_vectored(&slices[..count])?;
-        if commands > 0 && !within_frame {
-            let step = written.min(commands);
-            self.commands.drain(..step);
-            written -= step;
-        }
-        if written > 0 {
-            let messages = self.wire.advance(written);
-            self.written.add(messages, written);
-        }
-        Ok(())
     }
 
     /// Reads and hands over; says whether it stopped for its budget only.
@@ -266,7 +251,7 @@ impl<'a> Session<'a> {
         loop {
             let decoded = self.decoder.decode(&mut self.input, &mut self.batch);
             if !self.batch.is_empty() {
-                self.open = self.core.deliver(self.key, &mut self.batch);
+                self.open = self.core.deliver(self.key, &mut self.batch).map_err(broken)?;
             }
             match decoded.map_err(broken)? {
                 Decoded::NeedMore => break,
@@ -288,8 +273,8 @@ impl<'a> Session<'a> {
 
     fn command(&mut self, command: Command) -> Result<(), End> {
         match command {
-            Command::Subscribe(topic) => self.core.subscribed(self.key, true, &topic),
-            Command::Cancel(topic) => self.core.subscribed(self.key, false, &topic),
+            Command::Subscribe(topic) => self.core.subscribed(self.key, true, &topic).map_err(broken)?,
+            Command::Cancel(topic) => self.core.subscribed(self.key, false, &topic).map_err(broken)?,
             Command::Ping { ttl_ds, context } => {
                 self.pong = Some(Bytes::copy_from_slice(&context));
                 self.ttl = heartbeat::timeout(ttl_ds);
@@ -328,13 +313,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The one timer: the end of linger, the next PING, or the end of our patience with a silent peer.
+    /// The one timer: the end of linger, the next PING, or the end of our patience with a peer that is silent, the
+    /// shorter one in the middle of a message (D23).
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
             let patience = [self.ttl, self.heartbeat.map(|heartbeat| heartbeat.timeout)];
             let silent = patience.into_iter().flatten().min().map(|limit| self.heard + limit);
+            let stalled = self.core.options.progress_timeout.filter(|_| self.decoder.is_midway(&self.input));
+            let stalled = stalled.map(|limit| self.heard + limit);
             let ping = self.heartbeat.map(|heartbeat| self.heard.max(self.pinged) + heartbeat.interval);
-            let Some(deadline) = [self.closing, silent, ping].into_iter().flatten().min() else {
+            let Some(deadline) = [self.closing, silent, stalled, ping].into_iter().flatten().min() else {
                 self.timer = None;
                 return Ok(());
             };
@@ -358,6 +346,8 @@ impl<'a> Session<'a> {
                 self.heard = Instant::now();
             } else if silent == Some(deadline) {
                 return Err(End::Lost(DisconnectReason::Silent));
+            } else if stalled == Some(deadline) {
+                return Err(End::Lost(DisconnectReason::Stalled));
             }
             if ping == Some(deadline) {
                 self.ping(cx)?;
@@ -367,14 +357,20 @@ impl<'a> Session<'a> {
 
     fn ping(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         self.pinged = Instant::now();
-        // One that is still waiting to be written would say the same. A peer that has sent its end may be gone: a PING
-        // to it would break the connection, and with it what it sent and we have had no room to read.
-        let pointless = !self.commands.is_empty() || self.stream.is_read_closed();
-        if let Some(heartbeat) = self.heartbeat.filter(|_| !pointless) {
-            command::put_ping(&mut self.commands, heartbeat::ttl_ds(heartbeat.ttl), b"");
-            self.write(cx)?;
+        // A peer that has sent its end may be gone: a PING to it would break the connection, and with it what it
+        // sent and we have had no room to read.
+        self.ping = !self.stream.is_read_closed();
+        if self.ping && self.write(cx)? {
+            cx.waker().wake_by_ref();
         }
         Ok(())
+    }
+}
+
+impl Drop for Session<'_> {
+    /// Where the runtime ends first: the writer holds on to the outbox that it lies in.
+    fn drop(&mut self) {
+        self.core.outbox.lock().abandon(self.key);
     }
 }
 

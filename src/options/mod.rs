@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use crate::context::Context;
 use crate::message::Frame;
-use crate::pipe::Hwm;
-use crate::proto::SocketType;
+use crate::pipe::{Hwm, Level};
+use crate::proto::{ProtocolError, SocketType};
 use crate::transport::TransportOptions;
 
 /// Everything a socket can be told, whatever its type; each builder offers what its type has.
@@ -29,6 +29,7 @@ pub(crate) struct Options {
     pub(crate) reconnect: Option<Reconnect>,
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) handshake_timeout: Duration,
+    pub(crate) progress_timeout: Option<Duration>,
     pub(crate) max_message_size: usize,
     pub(crate) max_parts: usize,
     pub(crate) max_handshake_frame: usize,
@@ -93,8 +94,45 @@ pub(crate) struct Pattern {
     pub(crate) only_first_subscribe: bool,
     /// SUB: subscribed to from the start.
     pub(crate) topics: Vec<Frame>,
+    /// PUB, XPUB: what one peer may subscribe to.
+    pub(crate) subscriptions: SubscriptionLimits,
     /// XSUB: unsubscriptions of unknown topics are passed on, too.
     pub(crate) verbose_unsubscribe: bool,
+}
+
+/// What one peer of a publisher may subscribe to (limits D13, D14).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SubscriptionLimits {
+    pub(crate) topics: usize,
+    /// Of all its topics together.
+    pub(crate) bytes: usize,
+    /// Of one topic.
+    pub(crate) topic_len: usize,
+}
+
+impl Default for SubscriptionLimits {
+    fn default() -> Self {
+        Self { topics: 100_000, bytes: 8 << 20, topic_len: 4 << 10 }
+    }
+}
+
+impl SubscriptionLimits {
+    /// Whether one topic may be this long.
+    pub(crate) const fn check_topic(&self, size: usize) -> Result<(), ProtocolError> {
+        let limit = self.topic_len;
+        if size > limit { Err(ProtocolError::OversizedTopic { size, limit }) } else { Ok(()) }
+    }
+
+    /// Whether a peer may hold this much.
+    pub(crate) const fn check(&self, held: Level) -> Result<(), ProtocolError> {
+        if held.messages > self.topics {
+            Err(ProtocolError::TooManySubscriptions { limit: self.topics })
+        } else if held.bytes > self.bytes {
+            Err(ProtocolError::OversizedSubscriptions { limit: self.bytes })
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// Which subscriptions and cancellations an XPUB hands to its application.
@@ -135,6 +173,7 @@ impl Default for Options {
                 ttl: Duration::ZERO,
             }),
             handshake_timeout: Duration::from_secs(10),
+            progress_timeout: Some(Duration::from_secs(60)),
             max_message_size: 64 << 20,
             max_parts: 4096,
             max_handshake_frame: 64 << 10,
@@ -161,13 +200,6 @@ impl Options {
 
     pub(crate) const fn recv_mark(&self) -> Hwm {
         Hwm::new(self.recv_hwm, self.recv_hwm_bytes)
-    }
-
-    /// Sends in a row before a task lets others run. At most 1024: from there on the cost of a turn
-    /// is below the noise. At most half the mark, so that a connection task gets to write before a
-    /// publisher that never waits starts to drop.
-    pub(crate) fn turn(&self) -> usize {
-        (self.send_mark().messages / 2).clamp(1, 1024)
     }
 }
 

@@ -1,7 +1,7 @@
 //! High-water marks: how much one pipe may hold, in whole messages and in bytes.
 
 /// The limits of one pipe in one direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Hwm {
     /// Whole messages; `usize::MAX` is unlimited.
     pub(crate) messages: usize,
@@ -21,6 +21,13 @@ impl Hwm {
             messages: self.messages.saturating_add(other.messages),
             bytes: self.bytes.saturating_add(other.bytes),
         }
+    }
+
+    /// Sends in a row before a task lets others run. At most 1024: from there on the cost of a turn
+    /// is below the noise. At most half the mark, so that a connection task gets to write before a
+    /// publisher that never waits starts to drop.
+    pub(crate) fn turn(self) -> usize {
+        (self.messages / 2).clamp(1, 1024)
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Inbox {
     /// The pipes that may have something to say.
     active: Rotation,
     receivers: WaitQueue,
+    /// What each pipe may hold, of our own.
+    mark: Hwm,
     /// Whether the application wants to know of peers that come and go.
     announce: bool,
     /// A SUB's own subscriptions: its publisher may filter late or not at all (B6.2).
@@ -32,6 +34,10 @@ pub(crate) struct Inbox {
     /// Receives until the receiver lets other tasks run.
     until_yield: usize,
     pub(crate) received: u64,
+    /// Messages that were dropped unread, because the socket was closed or the peer disconnected (C5.3, C5.5).
+    pub(crate) dropped: usize,
+    /// Those of them that closing dropped; whoever waits for the end of it is told.
+    pub(crate) left: usize,
 }
 
 /// How many bytes of a peer are read while its pipe is full, before reading it stops. They are part of the
@@ -102,8 +108,6 @@ pub(crate) struct Pull {
     pub(crate) key: PeerKey,
     /// Consumed and not yet credited to the sender.
     pub(crate) consumed: Level,
-    /// Credit goes back at half of this (C3.1).
-    pub(crate) hwm: Hwm,
 }
 
 /// What [`Inbox::pop`] found.
@@ -118,12 +122,12 @@ pub(crate) enum Popped {
 }
 
 impl InPipe {
-    pub(crate) fn new(hwm: Hwm, conflate: bool, id: Frame) -> Self {
+    pub(crate) fn new(conflate: bool, id: Frame) -> Self {
         Self {
             wire: Received::default(),
             queue: VecDeque::new(),
             level: Level::default(),
-            hwm,
+            hwm: Hwm::default(),
             conflate,
             ahead: 0,
             blocked: false,
@@ -169,7 +173,7 @@ impl InPipe {
         match &mut self.source {
             Some(pull) => {
                 self.received += 1;
-                pull.credit(size, wakes);
+                pull.credit(size, self.hwm, wakes);
             }
             None => self.consumed(size, wakes),
         }
@@ -202,9 +206,25 @@ impl InPipe {
         }
     }
 
+    /// The mark, its own or over inproc the peer's, has changed.
+    fn set_mark(&mut self, mark: Hwm, wakes: &mut Wakes) {
+        if let Some(Pull { outbox, key, consumed }) = &mut self.source {
+            let mut outbox = outbox.lock();
+            outbox.credit(*key, std::mem::take(consumed), wakes);
+            self.hwm = outbox.set_theirs(*key, mark, wakes);
+            return;
+        }
+        self.hwm = mark;
+        if self.level.admits(mark, 1) {
+            self.ahead = 0;
+            self.blocked = false;
+            wakes.extend(self.producer.take());
+        }
+    }
+
     /// The peer is gone: fetches all that is left, as if it had been consumed.
     fn finish(&mut self, wakes: &mut Wakes) {
-        if let Some(Pull { outbox, key, consumed, .. }) = self.source.take() {
+        if let Some(Pull { outbox, key, consumed }) = self.source.take() {
             outbox.lock().finish(key, consumed, &mut self.queue, wakes);
             if self.conflate {
                 self.queue.drain(..self.queue.len().saturating_sub(1));
@@ -221,11 +241,11 @@ impl InPipe {
 }
 
 impl Pull {
-    /// Counts one message of `size` bytes as consumed; tells the sender at every half of the mark.
+    /// Counts one message of `size` bytes as consumed; tells the sender at every half of the mark (C3.1).
     #[inline]
-    fn credit(&mut self, size: usize, wakes: &mut Wakes) {
+    fn credit(&mut self, size: usize, hwm: Hwm, wakes: &mut Wakes) {
         self.consumed.add(1, size);
-        let Hwm { messages, bytes } = self.hwm;
+        let Hwm { messages, bytes } = hwm;
         if self.consumed.messages >= messages - messages / 2 || self.consumed.bytes >= bytes - bytes / 2 {
             let consumed = std::mem::take(&mut self.consumed);
             self.outbox.lock().credit(self.key, consumed, wakes);
@@ -234,8 +254,8 @@ impl Pull {
 }
 
 impl Inbox {
-    pub(crate) fn new(announce: bool, filter: Option<Filter>) -> Self {
-        Self { announce, filter, until_yield: TURN, ..Self::default() }
+    pub(crate) fn new(mark: Hwm, announce: bool, filter: Option<Filter>) -> Self {
+        Self { mark, announce, filter, until_yield: TURN, ..Self::default() }
     }
 
     pub(crate) const fn is_closed(&self) -> bool {
@@ -257,7 +277,8 @@ impl Inbox {
     }
 
     /// Adds a peer. Its arrival is announced at once, or by [`Inbox::arrived`] if it is yet to come.
-    pub(crate) fn attach(&mut self, key: PeerKey, pipe: InPipe) {
+    pub(crate) fn attach(&mut self, key: PeerKey, mut pipe: InPipe) {
+        pipe.hwm = self.mark;
         self.pipes.insert(key, pipe);
     }
 
@@ -295,26 +316,42 @@ impl Inbox {
 
     /// Drops a peer and all of it that is unread.
     pub(crate) fn discard(&mut self, key: PeerKey, wakes: &mut Wakes) {
-        if let Some(Pull { outbox, key, consumed, .. }) = self.pipes.remove(key).and_then(|pipe| pipe.source)
-        {
+        match self.pipes.remove(key) {
             // Over inproc the rest is lost at the sender, which knows it.
-            outbox.lock().credit(key, consumed, wakes);
+            Some(InPipe { source: Some(Pull { outbox, key, consumed }), .. }) => {
+                outbox.lock().credit(key, consumed, wakes);
+            }
+            pipe => self.dropped += pipe.map_or(0, |pipe| pipe.unread()),
         }
-        self.past.remove(&key);
+        self.dropped += self.past.remove(&key).map_or(0, |pipe| pipe.unread());
         self.active.remove(key);
     }
 
-    /// Sets where an inproc pipe's messages come from.
-    pub(crate) fn link(&mut self, key: PeerKey, pull: Pull) {
+    /// Connects an inproc pipe to where its messages come from; `receiver` is woken when some do.
+    pub(crate) fn link(&mut self, key: PeerKey, pull: Pull, receiver: Waker, wakes: &mut Wakes) {
         if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.hwm = pull.outbox.lock().link(pull.key, self.mark, receiver, wakes);
             pipe.source = Some(pull);
+        }
+    }
+
+    /// Changes the mark of all pipes. What is queued beyond a lower one stays (C4.1, C4.2).
+    pub(crate) fn set_mark(&mut self, mark: Hwm, wakes: &mut Wakes) {
+        self.mark = mark;
+        self.pipes.values_mut().for_each(|pipe| pipe.set_mark(mark, wakes));
+    }
+
+    /// An inproc peer has changed its mark.
+    pub(crate) fn peer_mark(&mut self, key: PeerKey, wakes: &mut Wakes) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.set_mark(self.mark, wakes);
         }
     }
 
     /// Hands over what a connection task has read, emptying `batch`; says whether it may read on.
     pub(crate) fn deliver(&mut self, key: PeerKey, batch: &mut Received, wakes: &mut Wakes) -> bool {
         let Some(pipe) = self.pipes.get_mut(key) else {
-            *batch = Received::default();
+            self.dropped += std::mem::take(batch).len();
             return true;
         };
         let count = batch.len();
@@ -476,6 +513,7 @@ impl Inbox {
     }
 
     /// A receiver found its message.
+    #[inline]
     pub(crate) fn done(&mut self, slot: &mut Slot) {
         self.receivers.done(slot);
     }
@@ -493,9 +531,12 @@ impl Inbox {
     /// Ends receiving: what is unread is dropped (C5.3), whoever waits learns of it.
     pub(crate) fn close(&mut self, wakes: &mut Wakes) {
         self.closed = true;
-        for (_, mut pipe) in self.pipes.drain() {
+        for pipe in self.pipes.values_mut() {
             wakes.extend(pipe.producer.take());
         }
+        self.left = self.pipes.values().chain(self.past.values()).map(InPipe::unread).sum();
+        self.dropped += self.left;
+        self.pipes.clear();
         self.past.clear();
         self.active = Rotation::default();
         self.receivers.wake_all(wakes);
@@ -523,11 +564,11 @@ mod tests {
     #[test]
     fn b0_6_a_newcomer_in_the_place_of_one_that_left_does_not_take_its_unread_messages_along() {
         let mut keys = SlotMap::<PeerKey, ()>::with_key();
-        let mut inbox = Inbox::default();
+        let mut inbox = Inbox::new(Hwm::new(0, 0), false, None);
         let mut wakes = Wakes::new();
         let mut join = |inbox: &mut Inbox, keys: &mut SlotMap<PeerKey, ()>, message: &str| {
             let key = keys.insert(());
-            inbox.attach(key, InPipe::new(Hwm::new(0, 0), false, Frame::new()));
+            inbox.attach(key, InPipe::new(false, Frame::new()));
             inbox.insert(key, vec![message.into()], &mut wakes);
             key
         };

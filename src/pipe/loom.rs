@@ -5,6 +5,7 @@
 //!
 //! A lost wake-up shows as a deadlock, a lost or doubled message as a failed assertion.
 
+use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
 
 use ::loom::future::block_on;
@@ -14,7 +15,8 @@ use slotmap::SlotMap;
 use tokio::time::Instant;
 
 use super::{
-    Hwm, InPipe, Inbox, Level, OutPipe, Outbox, PeerKey, Popped, Pull, Refusal, Slot, Taken, Wakes, WireBuf,
+    Hwm, InPipe, Inbox, Level, Medium, OutPipe, Outbox, PeerKey, Popped, Pull, Refusal, Slot, Taken, Wakes,
+    Writer,
 };
 use crate::message::{Frame, Message};
 use crate::proto::Received;
@@ -34,12 +36,17 @@ fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     builder.check(body);
 }
 
-fn out(route: Route) -> SharedOut {
-    Arc::new(Mutex::new(Outbox::new(route, TURN)))
+fn out(route: Route, hwm: usize) -> SharedOut {
+    Arc::new(Mutex::new(Outbox::new(route, Hwm::new(hwm, 0), TURN, false)))
 }
 
-fn balance() -> SharedOut {
-    out(Route::Balance(Rotation::default()))
+fn balance(hwm: usize) -> SharedOut {
+    out(Route::Balance(Rotation::default()), hwm)
+}
+
+/// As a REQ's.
+fn lockstep() -> SharedOut {
+    Arc::new(Mutex::new(Outbox::new(Route::Balance(Rotation::default()), Hwm::new(0, 0), TURN, true)))
 }
 
 fn add(outbox: &SharedOut, pipe: OutPipe) -> PeerKey {
@@ -49,8 +56,8 @@ fn add(outbox: &SharedOut, pipe: OutPipe) -> PeerKey {
     key
 }
 
-fn wire(outbox: &SharedOut, hwm: usize) -> PeerKey {
-    add(outbox, OutPipe::wire(Hwm::new(hwm, 0), false))
+fn wire(outbox: &SharedOut) -> PeerKey {
+    add(outbox, OutPipe::wire(false))
 }
 
 fn message(number: u8) -> Message {
@@ -181,45 +188,54 @@ fn poll_once_and_drop<F: Future>(future: F) -> Option<F::Output> {
     }))
 }
 
-/// The connection task of `key`: takes and "writes" message by message until the pipe is finished or
-/// `limit` messages are written; gives back what it wrote.
-struct Writer {
-    outbox: SharedOut,
-    key: PeerKey,
-    buffer: WireBuf,
-    written: Level,
-    total: usize,
-    bytes: usize,
+/// A kernel that takes everything.
+#[derive(Debug)]
+struct Sink;
+
+impl Medium for Sink {
+    fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(bufs.iter().map(|buf| buf.len()).sum())
+    }
 }
 
-impl Writer {
+/// The connection task of `key`: takes and "writes" until the pipe is finished or `limit` messages are
+/// written; gives back what was written.
+struct Connection {
+    outbox: SharedOut,
+    key: PeerKey,
+    held: Option<Box<Writer>>,
+}
+
+impl Connection {
     fn new(outbox: &SharedOut, key: PeerKey) -> Self {
-        let outbox = outbox.clone();
-        Self { outbox, key, buffer: WireBuf::default(), written: Level::default(), total: 0, bytes: 0 }
+        Writer::install(std::sync::Arc::new(Sink), outbox, key);
+        Self { outbox: outbox.clone(), key, held: None }
+    }
+
+    /// What the pipe says was written.
+    fn total(&self) -> usize {
+        self.outbox.lock().pipes.get(self.key).map_or(0, |pipe| usize::try_from(pipe.sent).unwrap())
     }
 
     /// One turn, as `Session::write`: ready when the pipe is finished, or after `limit` messages.
     fn poll(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<usize> {
         loop {
             let mut wakes = Wakes::new();
-            let taken = self.outbox.lock().take(
-                self.key,
-                std::mem::take(&mut self.written),
-                &mut self.buffer,
-                &mut Vec::new(),
-                cx.waker(),
-                &mut wakes,
-            );
+            let taken = {
+                let mut outbox = self.outbox.lock();
+                if let Some(writer) = self.held.take() {
+                    outbox.give_back(self.key, writer, &mut wakes);
+                }
+                outbox.take(self.key, false, &mut Vec::new(), cx.waker())
+            };
             wakes.fire();
             match taken {
-                Taken::Finished => return Poll::Ready(self.total),
-                Taken::Idle if self.total >= limit => return Poll::Ready(self.total),
+                Taken::Finished => return Poll::Ready(self.total()),
+                Taken::Idle if self.total() >= limit => return Poll::Ready(self.total()),
                 Taken::Idle => return Poll::Pending,
-                Taken::Some => {
-                    let drained = self.buffer.drain();
-                    self.written.add(drained.messages, drained.bytes);
-                    self.total += drained.messages;
-                    self.bytes += drained.bytes;
+                Taken::Writer(mut writer) => {
+                    writer.write().unwrap();
+                    self.held = Some(writer);
                 }
             }
         }
@@ -227,6 +243,12 @@ impl Writer {
 
     fn run(mut self, limit: usize) -> usize {
         block_on(std::future::poll_fn(move |cx| self.poll(cx, limit)))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.outbox.lock().abandon(self.key);
     }
 }
 
@@ -241,9 +263,9 @@ fn close(outbox: &SharedOut) {
 #[test]
 fn loom_m1_a_connection_task_that_goes_idle_hears_of_every_message() {
     model(3, || {
-        let outbox = balance();
-        let key = wire(&outbox, 0);
-        let writer = Writer::new(&outbox, key);
+        let outbox = balance(0);
+        let key = wire(&outbox);
+        let writer = Connection::new(&outbox, key);
         let writer = thread::spawn(move || writer.run(2));
         let other = Sending::new(&outbox, 1);
         let other = thread::spawn(move || block_on(other));
@@ -256,12 +278,51 @@ fn loom_m1_a_connection_task_that_goes_idle_hears_of_every_message() {
 }
 
 #[test]
+fn loom_in_lockstep_senders_and_the_connection_task_write_by_turns_and_leave_nothing() {
+    model(3, || {
+        let outbox = lockstep();
+        let key = wire(&outbox);
+        let writer = Connection::new(&outbox, key);
+        let writer = thread::spawn(move || writer.run(usize::MAX));
+        let other = Sending::new(&outbox, 1);
+        let other = thread::spawn(move || block_on(other));
+        assert_eq!(block_on(Sending::new(&outbox, 2)), Ok(()));
+        assert_eq!(other.join().unwrap(), Ok(()));
+        close(&outbox);
+        assert_eq!(writer.join().unwrap(), 2);
+        assert_eq!(outbox.lock().queued(), 0);
+    });
+}
+
+#[test]
+fn loom_a_connection_that_ends_waits_for_a_sender_who_writes() {
+    model(3, || {
+        let outbox = lockstep();
+        let key = wire(&outbox);
+        let mut writer = Connection::new(&outbox, key);
+        // Idle, so that senders write.
+        block_on(std::future::poll_fn(|cx| writer.poll(cx, 0)));
+        let sender = Sending::new(&outbox, 1);
+        let sender = thread::spawn(move || block_on(sender));
+        let mut unwritten =
+            block_on(std::future::poll_fn(|cx| match outbox.lock().disconnect(key, cx.waker()) {
+                Some(unwritten) => Poll::Ready(unwritten),
+                None => Poll::Pending,
+            }));
+        assert_eq!(sender.join().unwrap(), Ok(()));
+        // Before it, or not at all: nothing is with the writer any more.
+        assert_eq!(unwritten.drain().messages, 0);
+        assert_eq!(writer.total() + outbox.lock().queued(), 1);
+    });
+}
+
+#[test]
 fn loom_m5_a_sender_at_the_high_water_mark_goes_on_when_the_consumer_credits() {
     for hwm in [1, 2] {
         model(3, move || {
-            let outbox = balance();
-            let key = wire(&outbox, hwm);
-            let writer = Writer::new(&outbox, key);
+            let outbox = balance(hwm);
+            let key = wire(&outbox);
+            let writer = Connection::new(&outbox, key);
             let writer = thread::spawn(move || writer.run(4));
             for number in 0..4 {
                 assert_eq!(block_on(Sending::new(&outbox, number)), Ok(()));
@@ -275,14 +336,14 @@ fn loom_m5_a_sender_at_the_high_water_mark_goes_on_when_the_consumer_credits() {
 #[test]
 fn loom_two_senders_wait_for_a_pipe_of_one() {
     model(2, || {
-        let outbox = balance();
-        let key = wire(&outbox, 1);
+        let outbox = balance(1);
+        let key = wire(&outbox);
         assert_eq!(block_on(Sending::new(&outbox, 0)), Ok(()));
         let others = [1, 2].map(|number| {
             let sending = Sending::new(&outbox, number);
             thread::spawn(move || block_on(sending))
         });
-        assert_eq!(Writer::new(&outbox, key).run(3), 3);
+        assert_eq!(Connection::new(&outbox, key).run(3), 3);
         for other in others {
             assert_eq!(other.join().unwrap(), Ok(()));
         }
@@ -292,20 +353,20 @@ fn loom_two_senders_wait_for_a_pipe_of_one() {
 #[test]
 fn loom_m10_a_cancelled_sender_passes_its_wake_up_on() {
     model(3, || {
-        let outbox = balance();
-        let key = wire(&outbox, 1);
+        let outbox = balance(1);
+        let key = wire(&outbox);
         assert_eq!(block_on(Sending::new(&outbox, 0)), Ok(()));
         let cancelled = Sending::new(&outbox, 1);
         let cancelled = thread::spawn(move || poll_once_and_drop(cancelled));
         let waiting = Sending::new(&outbox, 2);
         let waiting = thread::spawn(move || block_on(waiting));
         // One message, or two: a cancelled send that was not ready has sent nothing.
-        let mut writer = Writer::new(&outbox, key);
+        let mut writer = Connection::new(&outbox, key);
         block_on(std::future::poll_fn(|cx| writer.poll(cx, 2).map(drop)));
         let sent = usize::from(cancelled.join().unwrap().is_some());
         assert_eq!(waiting.join().unwrap(), Ok(()));
         block_on(std::future::poll_fn(|cx| writer.poll(cx, 2 + sent).map(drop)));
-        assert_eq!(writer.total, 2 + sent);
+        assert_eq!(writer.total(), 2 + sent);
         assert_eq!(outbox.lock().queued(), 0);
     });
 }
@@ -313,13 +374,13 @@ fn loom_m10_a_cancelled_sender_passes_its_wake_up_on() {
 #[test]
 fn loom_one_who_waits_for_peers_does_not_take_a_senders_wake_up() {
     model(3, || {
-        let outbox = balance();
-        let key = wire(&outbox, 1);
+        let outbox = balance(1);
+        let key = wire(&outbox);
         assert_eq!(block_on(Sending::new(&outbox, 0)), Ok(()));
         // First in the queue, and never satisfied.
         let mut watcher = Slot::bystander();
         outbox.lock().senders.wait(&mut watcher, Waker::noop());
-        let writer = Writer::new(&outbox, key);
+        let writer = Connection::new(&outbox, key);
         let writer = thread::spawn(move || writer.run(2));
         assert_eq!(block_on(Sending::new(&outbox, 1)), Ok(()));
         assert_eq!(writer.join().unwrap(), 2);
@@ -329,9 +390,9 @@ fn loom_one_who_waits_for_peers_does_not_take_a_senders_wake_up() {
 #[test]
 fn loom_m3_closing_ends_the_wait_and_finishes_the_pipe() {
     model(3, || {
-        let outbox = balance();
-        let key = wire(&outbox, 1);
-        let writer = Writer::new(&outbox, key);
+        let outbox = balance(1);
+        let key = wire(&outbox);
+        let writer = Connection::new(&outbox, key);
         let writer = thread::spawn(move || writer.run(usize::MAX));
         let sender = outbox.clone();
         let sender = thread::spawn(move || {
@@ -347,8 +408,8 @@ fn loom_m3_closing_ends_the_wait_and_finishes_the_pipe() {
 #[test]
 fn loom_m4_a_peer_that_leaves_ends_the_wait_for_it() {
     model(3, || {
-        let outbox = out(Route::Named(Box::new(IdentityMap::new(0))));
-        let key = wire(&outbox, 1);
+        let outbox = out(Route::Named(Box::new(IdentityMap::new(0))), 1);
+        let key = wire(&outbox);
         assert_eq!(block_on(Sending::new(&outbox, 0).to(key)), Ok(()));
         let waiting = Sending::new(&outbox, 1).to(key);
         let waiting = thread::spawn(move || block_on(waiting));
@@ -362,8 +423,8 @@ fn loom_m4_a_peer_that_leaves_ends_the_wait_for_it() {
 #[test]
 fn loom_senders_to_different_peers_do_not_take_each_others_wake_ups() {
     model(2, || {
-        let outbox = out(Route::Named(Box::new(IdentityMap::new(0))));
-        let [stuck, moving] = [wire(&outbox, 1), wire(&outbox, 1)];
+        let outbox = out(Route::Named(Box::new(IdentityMap::new(0))), 1);
+        let [stuck, moving] = [wire(&outbox), wire(&outbox)];
         for key in [stuck, moving] {
             assert_eq!(block_on(Sending::new(&outbox, 0).to(key)), Ok(()));
         }
@@ -371,7 +432,7 @@ fn loom_senders_to_different_peers_do_not_take_each_others_wake_ups() {
         let first = thread::spawn(move || block_on(first));
         let second = Sending::new(&outbox, 2).to(moving);
         let second = thread::spawn(move || block_on(second));
-        assert_eq!(Writer::new(&outbox, moving).run(2), 2);
+        assert_eq!(Connection::new(&outbox, moving).run(2), 2);
         assert_eq!(second.join().unwrap(), Ok(()));
         close(&outbox);
         assert_eq!(first.join().unwrap(), Err(Refusal::Closed));
@@ -381,13 +442,13 @@ fn loom_senders_to_different_peers_do_not_take_each_others_wake_ups() {
 #[test]
 fn loom_a_share_goes_elsewhere_when_a_peer_leaves_with_a_full_pipe() {
     model(2, || {
-        let outbox = balance();
-        let full = wire(&outbox, 1);
+        let outbox = balance(1);
+        let full = wire(&outbox);
         assert_eq!(block_on(Sending::new(&outbox, 0)), Ok(()));
         let waiting = Sending::new(&outbox, 1);
         let waiting = thread::spawn(move || block_on(waiting));
         let comes = outbox.clone();
-        let comes = thread::spawn(move || wire(&comes, 1));
+        let comes = thread::spawn(move || wire(&comes));
         let mut wakes = Wakes::new();
         outbox.lock().detach(full, &mut wakes);
         wakes.fire();
@@ -400,8 +461,8 @@ fn loom_a_share_goes_elsewhere_when_a_peer_leaves_with_a_full_pipe() {
 
 // The inbox.
 
-fn inbox() -> SharedIn {
-    Arc::new(Mutex::new(Inbox::new(false, None)))
+fn inbox(mark: Hwm) -> SharedIn {
+    Arc::new(Mutex::new(Inbox::new(mark, false, None)))
 }
 
 fn keys<const N: usize>() -> [PeerKey; N] {
@@ -409,8 +470,8 @@ fn keys<const N: usize>() -> [PeerKey; N] {
     std::array::from_fn(|_| keys.insert(()))
 }
 
-fn inbound(inbox: &SharedIn, key: PeerKey, hwm: usize) {
-    inbox.lock().attach(key, InPipe::new(Hwm::new(hwm, 0), false, Frame::new()));
+fn inbound(inbox: &SharedIn, key: PeerKey) {
+    inbox.lock().attach(key, InPipe::new(false, Frame::new()));
 }
 
 fn deliver(inbox: &SharedIn, key: PeerKey, numbers: impl IntoIterator<Item = u8>) -> bool {
@@ -432,10 +493,10 @@ fn open(inbox: &SharedIn, key: PeerKey) -> impl Future<Output = ()> {
 #[test]
 fn loom_every_delivered_message_finds_a_waiting_receiver() {
     model(3, || {
-        let inbox = inbox();
+        let inbox = inbox(Hwm::new(0, 0));
         let [a, b] = keys();
-        inbound(&inbox, a, 0);
-        inbound(&inbox, b, 0);
+        inbound(&inbox, a);
+        inbound(&inbox, b);
         let receivers = [(), ()].map(|()| {
             let receiving = Receiving::new(&inbox);
             thread::spawn(move || block_on(receiving))
@@ -451,9 +512,9 @@ fn loom_every_delivered_message_finds_a_waiting_receiver() {
 #[test]
 fn loom_one_batch_wakes_as_many_receivers_as_it_has_messages() {
     model(3, || {
-        let inbox = inbox();
+        let inbox = inbox(Hwm::new(0, 0));
         let [a] = keys();
-        inbound(&inbox, a, 0);
+        inbound(&inbox, a);
         let other = Receiving::new(&inbox);
         let other = thread::spawn(move || block_on(other));
         let producer = inbox.clone();
@@ -468,9 +529,9 @@ fn loom_one_batch_wakes_as_many_receivers_as_it_has_messages() {
 #[test]
 fn loom_m10_a_cancelled_receiver_passes_its_wake_up_on() {
     model(3, || {
-        let inbox = inbox();
+        let inbox = inbox(Hwm::new(0, 0));
         let [a] = keys();
-        inbound(&inbox, a, 0);
+        inbound(&inbox, a);
         let cancelled = Receiving::new(&inbox);
         let cancelled = thread::spawn(move || poll_once_and_drop(cancelled).flatten());
         let other = Receiving::new(&inbox);
@@ -489,9 +550,9 @@ fn loom_m10_a_cancelled_receiver_passes_its_wake_up_on() {
 #[test]
 fn loom_a_stream_that_is_not_polled_any_more_takes_no_receivers_wake_up() {
     model(3, || {
-        let inbox = inbox();
+        let inbox = inbox(Hwm::new(0, 0));
         let [a] = keys();
-        inbound(&inbox, a, 0);
+        inbound(&inbox, a);
         let mut stream = Slot::bystander();
         inbox.lock().wait(&mut stream, Waker::noop());
         let receiving = Receiving::new(&inbox);
@@ -504,9 +565,9 @@ fn loom_a_stream_that_is_not_polled_any_more_takes_no_receivers_wake_up() {
 #[test]
 fn loom_closing_ends_every_receivers_wait_and_wakes_the_producer() {
     model(3, || {
-        let inbox = inbox();
+        let inbox = inbox(Hwm::new(1, 0));
         let [a] = keys();
-        inbound(&inbox, a, 1);
+        inbound(&inbox, a);
         deliver(&inbox, a, [1]);
         let receiver = inbox.clone();
         let receiver = thread::spawn(move || while block_on(Receiving::new(&receiver)).is_some() {});
@@ -526,9 +587,9 @@ fn loom_closing_ends_every_receivers_wait_and_wakes_the_producer() {
 fn loom_m5_a_stalled_producer_goes_on_at_the_low_water_mark() {
     for hwm in [1, 2] {
         model(3, move || {
-            let inbox = inbox();
+            let inbox = inbox(Hwm::new(hwm, 0));
             let [a] = keys();
-            inbound(&inbox, a, hwm);
+            inbound(&inbox, a);
             let shared = inbox.clone();
             // As `Session::hand_over`, one message a read; nothing is read ahead in the models.
             let producer = thread::spawn(move || {
@@ -549,9 +610,9 @@ fn loom_m5_a_stalled_producer_goes_on_at_the_low_water_mark() {
 #[test]
 fn loom_what_a_peer_sent_before_it_left_is_received_once() {
     model(3, || {
-        let inbox = inbox();
+        let inbox = inbox(Hwm::new(0, 0));
         let [a] = keys();
-        inbound(&inbox, a, 0);
+        inbound(&inbox, a);
         let shared = inbox.clone();
         let peer = thread::spawn(move || {
             deliver(&shared, a, [1, 2]);
@@ -584,22 +645,21 @@ impl std::task::Wake for Activate {
 }
 
 /// Links a pipe of `outbox` to one of `inbox`, as `engine::inproc::link` does.
-fn link(outbox: &SharedOut, out_key: PeerKey, inbox: &SharedIn, in_key: PeerKey, hwm: usize) {
-    let hwm = Hwm::new(hwm, 0);
-    inbox.lock().link(in_key, Pull { outbox: outbox.clone(), key: out_key, consumed: Level::default(), hwm });
+fn link(outbox: &SharedOut, out_key: PeerKey, inbox: &SharedIn, in_key: PeerKey) {
+    let pull = Pull { outbox: outbox.clone(), key: out_key, consumed: Level::default() };
     let receiver = std::sync::Arc::new(Activate { inbox: inbox.clone(), key: in_key }).into();
     let mut wakes = Wakes::new();
-    outbox.lock().link(out_key, hwm, receiver, &mut wakes);
+    inbox.lock().link(in_key, pull, receiver, &mut wakes);
     wakes.fire();
 }
 
 /// The two ends of an inproc pipe that holds `hwm` messages.
 fn inproc(hwm: usize) -> (SharedOut, PeerKey, SharedIn, PeerKey) {
-    let (outbox, inbox) = (balance(), inbox());
-    let out_key = add(&outbox, OutPipe::inproc(Hwm::new(hwm, 0), false));
+    let (outbox, inbox) = (balance(hwm), inbox(Hwm::default()));
+    let out_key = add(&outbox, OutPipe::inproc(false));
     let [in_key] = keys();
-    inbound(&inbox, in_key, hwm);
-    link(&outbox, out_key, &inbox, in_key, hwm);
+    inbound(&inbox, in_key);
+    link(&outbox, out_key, &inbox, in_key);
     (outbox, out_key, inbox, in_key)
 }
 
@@ -674,10 +734,10 @@ fn loom_m9_inproc_a_cancelled_receiver_passes_the_activation_on() {
 fn loom_c2_3_linking_frees_a_sender_and_brings_what_was_queued() {
     for hwm in [1, 3] {
         model(3, move || {
-            let (outbox, inbox) = (balance(), inbox());
-            let out_key = add(&outbox, OutPipe::inproc(Hwm::new(usize::from(hwm), 0), false));
+            let (outbox, inbox) = (balance(hwm.into()), inbox(Hwm::new(1, 0)));
+            let out_key = add(&outbox, OutPipe::inproc(false));
             let [in_key] = keys();
-            inbound(&inbox, in_key, 1);
+            inbound(&inbox, in_key);
             let sender = outbox.clone();
             let sender = thread::spawn(move || {
                 for number in 0..=hwm {
@@ -686,7 +746,7 @@ fn loom_c2_3_linking_frees_a_sender_and_brings_what_was_queued() {
             });
             let receiving = inbox.clone();
             let receiver = thread::spawn(move || block_on(Receiving::new(&receiving)));
-            link(&outbox, out_key, &inbox, in_key, usize::from(hwm) + 1);
+            link(&outbox, out_key, &inbox, in_key);
             assert_eq!(receiver.join().unwrap(), Some(0));
             sender.join().unwrap();
             for number in 1..=hwm {
@@ -698,20 +758,62 @@ fn loom_c2_3_linking_frees_a_sender_and_brings_what_was_queued() {
 }
 
 #[test]
+fn loom_c4_1_a_raised_mark_frees_a_sender_on_either_side() {
+    for theirs in [false, true] {
+        model(3, move || {
+            let (outbox, out_key, inbox, in_key) = inproc(1);
+            let sender = outbox.clone();
+            let sender = thread::spawn(move || {
+                for number in 0..2 {
+                    assert_eq!(block_on(Sending::new(&sender, number)), Ok(()));
+                }
+            });
+            let mut wakes = Wakes::new();
+            if theirs {
+                inbox.lock().set_mark(Hwm::new(1, 0), &mut wakes);
+            } else {
+                outbox.lock().set_mark(Hwm::new(2, 0), &mut wakes);
+            }
+            wakes.fire();
+            sender.join().unwrap();
+            unlink(&outbox, out_key, &inbox, in_key);
+        });
+    }
+}
+
+#[test]
+fn loom_c4_1_a_raised_mark_frees_a_stalled_producer() {
+    model(3, || {
+        let inbox = inbox(Hwm::new(1, 0));
+        let [a] = keys();
+        inbound(&inbox, a);
+        assert!(!deliver(&inbox, a, [0]));
+        let raises = inbox.clone();
+        let raises = thread::spawn(move || {
+            let mut wakes = Wakes::new();
+            raises.lock().set_mark(Hwm::new(2, 0), &mut wakes);
+            wakes.fire();
+        });
+        block_on(open(&inbox, a));
+        raises.join().unwrap();
+    });
+}
+
+#[test]
 fn loom_c2_3_linking_frees_a_sender_before_anything_is_received() {
     for hwm in [1, 3] {
         model(3, move || {
-            let (outbox, inbox) = (balance(), inbox());
-            let out_key = add(&outbox, OutPipe::inproc(Hwm::new(usize::from(hwm), 0), false));
+            let (outbox, inbox) = (balance(hwm.into()), inbox(Hwm::new(1, 0)));
+            let out_key = add(&outbox, OutPipe::inproc(false));
             let [in_key] = keys();
-            inbound(&inbox, in_key, 1);
+            inbound(&inbox, in_key);
             let sender = outbox.clone();
             let sender = thread::spawn(move || {
                 for number in 0..=hwm {
                     assert_eq!(block_on(Sending::new(&sender, number)), Ok(()));
                 }
             });
-            link(&outbox, out_key, &inbox, in_key, usize::from(hwm) + 1);
+            link(&outbox, out_key, &inbox, in_key);
             sender.join().unwrap();
             unlink(&outbox, out_key, &inbox, in_key);
         });

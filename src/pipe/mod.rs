@@ -18,15 +18,19 @@ mod hwm;
 mod inbox;
 #[cfg(all(test, sinew_loom))]
 mod loom;
+mod out_pipe;
 mod outbox;
 mod wait;
 mod wire;
+mod writer;
 
 pub(crate) use hwm::{Hwm, Level};
 pub(crate) use inbox::{Filter, InPipe, Inbox, Popped, Pull};
-pub(crate) use outbox::{Control, OutPipe, Outbox, Refusal, Taken};
+pub(crate) use out_pipe::{Control, OutPipe};
+pub(crate) use outbox::{Outbox, Refusal, Taken};
 pub(crate) use wait::{Slot, WaitQueue, Wakes};
 pub(crate) use wire::WireBuf;
+pub(crate) use writer::{Medium, Writer};
 
 slotmap::new_key_type! {
     /// One peer of one socket, for as long as its pipes live; never reused for a later peer.

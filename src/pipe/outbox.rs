@@ -10,7 +10,8 @@ use crate::message::{Frame, Message};
 use crate::monitor::DropReason;
 use crate::routing::{FanOut, Route};
 
-use super::{Hwm, Level, PeerKey, Slot, WaitQueue, Wakes, WireBuf};
+use super::out_pipe::{Control, Lend, OutPipe, Queue};
+use super::{Hwm, Level, PeerKey, Slot, WaitQueue, Wakes, WireBuf, Writer};
 
 /// The outbound side of one socket: a pipe for each peer, the policy that picks among them, and
 /// the tasks waiting for room.
@@ -20,6 +21,11 @@ pub(crate) struct Outbox {
     pub(crate) route: Route,
     pub(crate) senders: WaitQueue,
     pub(crate) counters: OutCounters,
+    /// Pipes that have begun to miss messages at their mark; whoever tells the monitors is woken for them.
+    missing: Vec<PeerKey>,
+    pub(crate) reporter: Option<Waker>,
+    /// What each pipe may hold, of our own.
+    mark: Hwm,
     closed: bool,
     /// Messages that closing has lost; whoever waits for the end of it is told the same.
     pub(crate) undelivered: usize,
@@ -29,6 +35,8 @@ pub(crate) struct Outbox {
     stamp: u64,
     /// The message being published, encoded once for all.
     encoded: WireBuf,
+    /// A message to an idle connection is written by its sender, who will do nothing before the answer.
+    lockstep: bool,
     /// Sends until the sender lets other tasks run, and how many that is.
     until_yield: usize,
     turn: usize,
@@ -80,211 +88,35 @@ pub(crate) enum Refusal {
     Yield,
 }
 
-/// The outbound queue of one peer.
-#[derive(Debug)]
-pub(crate) struct OutPipe {
-    queue: Queue,
-    /// Everything accepted and not yet written, what the connection task is writing included.
-    level: Level,
-    hwm: Hwm,
-    /// It was full and has not fallen to the low-water mark since.
-    blocked: bool,
-    /// Keep the newest message only (C7).
-    conflate: bool,
-    /// The connection task, or the inproc receiver.
-    consumer: Option<Waker>,
-    /// The consumer found nothing and waits to be woken.
-    idle: bool,
-    /// The peer is there: it gets subscriptions as they come.
-    live: bool,
-    /// How many topics it has subscribed to.
-    topics: usize,
-    /// Subscriptions to pass on: control state, outside the high-water mark (A7.6).
-    control: VecDeque<Control>,
-    /// No more messages; what is queued is written until then.
-    closing: Option<Instant>,
-    stamp: u64,
-    pub(crate) sent: u64,
-    pub(crate) dropped: u64,
-    pub(crate) full: u64,
-}
-
-/// A pipe's messages, in the form its consumer wants.
-#[derive(Debug)]
-enum Queue {
-    Wire(WireBuf),
-    Messages(VecDeque<Message>),
-}
-
-/// A subscription on its way to a publisher.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Control {
-    pub(crate) subscribe: bool,
-    pub(crate) topic: Frame,
-}
-
 /// What [`Outbox::take`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Taken {
     /// Something to write.
-    Some,
-    /// Nothing; the consumer is woken when there is.
+    Writer(Box<Writer>),
+    /// Nothing, or a sender writes it; the connection's task is woken when it has to do something.
     Idle,
     /// Nothing, and there will be nothing any more.
     Finished,
 }
 
-impl OutPipe {
-    /// A pipe to a peer behind a connection.
-    pub(crate) fn wire(hwm: Hwm, conflate: bool) -> Self {
-        Self::new(Queue::Wire(WireBuf::default()), hwm, conflate)
-    }
-
-    /// A pipe to a peer in this process.
-    pub(crate) fn inproc(hwm: Hwm, conflate: bool) -> Self {
-        Self::new(Queue::Messages(VecDeque::new()), hwm, conflate)
-    }
-
-    fn new(queue: Queue, hwm: Hwm, conflate: bool) -> Self {
-        Self {
-            queue,
-            level: Level::default(),
-            hwm,
-            blocked: false,
-            conflate,
-            consumer: None,
-            idle: false,
-            live: false,
-            topics: 0,
-            control: VecDeque::new(),
-            closing: None,
-            stamp: 0,
-            sent: 0,
-            dropped: 0,
-            full: 0,
-        }
-    }
-
-    pub(crate) const fn level(&self) -> Level {
-        self.level
-    }
-
-    pub(crate) const fn closing(&self) -> Option<Instant> {
-        self.closing
-    }
-
-    /// Queues a message ahead of all others, whatever the mark: the socket's own, not the user's.
-    pub(crate) fn push_front(&mut self, message: Message, wakes: &mut Wakes) {
-        let size = wire_size(&[], &message);
-        match &mut self.queue {
-            Queue::Wire(queue) => {
-                let mut wire = WireBuf::default();
-                wire.push(message.frames());
-                wire.extend(queue);
-                *queue = wire;
-            }
-            Queue::Messages(queue) => queue.push_front(message),
-        }
-        self.level.add(1, size);
-        self.wake(wakes);
-    }
-
-    /// Replaces the subscriptions waiting to be passed on: a new connection gets all of them.
-    pub(crate) fn replay(&mut self, topics: impl Iterator<Item = Control>, wakes: &mut Wakes) {
-        self.live = true;
-        self.control.clear();
-        if matches!(self.queue, Queue::Wire(_)) {
-            self.control.extend(topics);
-        }
-        if !self.control.is_empty() {
-            self.wake(wakes);
-        }
-    }
-
-    /// Queues a subscription for a peer that is there; a later one gets all of them anew.
-    pub(crate) fn control(&mut self, control: Control, wakes: &mut Wakes) {
-        if self.live && matches!(self.queue, Queue::Wire(_)) {
-            self.control.push_back(control);
-            self.wake(wakes);
-        }
-    }
-
-    #[inline]
-    const fn has_room(&self, size: usize) -> bool {
-        self.conflate || self.level.admits(self.hwm, size)
-    }
-
-    #[inline]
-    fn push(&mut self, prefix: &[Frame], message: &mut Message, size: usize, wakes: &mut Wakes) {
-        if self.conflate {
-            self.discard();
-        }
-        match &mut self.queue {
-            Queue::Wire(wire) if prefix.is_empty() => wire.push(message.frames()),
-            Queue::Wire(wire) => wire.push(prefix.iter().chain(message.frames())),
-            Queue::Messages(queue) => queue.push_back(with_prefix(prefix, std::mem::take(message))),
-        }
-        self.level.add(1, size);
-        self.wake(wakes);
-    }
-
-    #[inline]
-    fn push_copy(&mut self, encoded: &WireBuf, message: &Message, size: usize, wakes: &mut Wakes) {
-        if self.conflate {
-            self.discard();
-        }
-        match &mut self.queue {
-            Queue::Wire(wire) => wire.extend(encoded),
-            Queue::Messages(queue) => queue.push_back(message.clone()),
-        }
-        self.level.add(1, size);
-        self.wake(wakes);
-    }
-
-    #[inline]
-    fn wake(&mut self, wakes: &mut Wakes) {
-        if self.idle {
-            self.idle = false;
-            wakes.extend(self.consumer.clone());
-        }
-    }
-
-    /// Notes that the pipe was found, or has become, full.
-    #[inline]
-    fn block(&mut self) {
-        if !self.blocked {
-            self.blocked = true;
-            self.full += 1;
-        }
-    }
-
-    /// Drops what is queued and not being written.
-    fn discard(&mut self) {
-        let queued = match &mut self.queue {
-            Queue::Wire(wire) => wire.drain(),
-            Queue::Messages(queue) => {
-                let bytes = queue.iter().map(|message| wire_size(&[], message)).sum();
-                Level { messages: std::mem::take(queue).len(), bytes }
-            }
-        };
-        self.level.sub(queued.messages, queued.bytes);
-    }
-}
-
 impl Outbox {
     /// `turn` is how many sends in a row a task makes before it lets others run. Without it a
     /// current_thread runtime would never get to write what a busy sender queues.
-    pub(crate) fn new(route: Route, turn: usize) -> Self {
+    pub(crate) fn new(route: Route, mark: Hwm, turn: usize, lockstep: bool) -> Self {
         Self {
             pipes: SlotMap::with_key(),
             route,
             senders: WaitQueue::default(),
             counters: OutCounters::default(),
+            missing: Vec::new(),
+            reporter: None,
+            mark,
             closed: false,
             undelivered: 0,
             matched: Vec::new(),
             stamp: 0,
             encoded: WireBuf::default(),
+            lockstep,
             until_yield: turn,
             turn,
         }
@@ -295,7 +127,8 @@ impl Outbox {
     }
 
     /// Adds a peer.
-    pub(crate) fn attach(&mut self, pipe: OutPipe, wakes: &mut Wakes) -> PeerKey {
+    pub(crate) fn attach(&mut self, mut pipe: OutPipe, wakes: &mut Wakes) -> PeerKey {
+        pipe.hwm = self.mark;
         let key = self.pipes.insert(pipe);
         self.route.writable(key);
         self.senders.wake_all(wakes);
@@ -333,7 +166,8 @@ impl Outbox {
                 ready.drop_current();
                 continue;
             }
-            pipe.push(prefix, message, size, wakes);
+            pipe.push(prefix, message, size);
+            pipe.alert(self.lockstep, wakes);
             ready.advance();
             self.until_yield -= 1;
             return Ok(key);
@@ -360,7 +194,8 @@ impl Outbox {
                 Err(Refusal::Full)
             }
             Some(pipe) => {
-                pipe.push(prefix, message, size, wakes);
+                pipe.push(prefix, message, size);
+                pipe.alert(self.lockstep, wakes);
                 self.until_yield -= 1;
                 Ok(())
             }
@@ -392,18 +227,36 @@ impl Outbox {
         if self.matched.is_empty() {
             self.counters.dropped_no_peer += 1;
         }
-        for key in &self.matched {
-            let Some(pipe) = self.pipes.get_mut(*key) else { continue };
+        for at in 0..self.matched.len() {
+            let key = self.matched[at];
+            let Some(pipe) = self.pipes.get_mut(key) else { continue };
             if pipe.has_room(size) {
-                pipe.push_copy(&self.encoded, message, size, wakes);
+                pipe.push_copy(&self.encoded, message, size);
+                pipe.wake(wakes);
             } else {
                 pipe.full += 1;
-                pipe.dropped += 1;
                 self.counters.full += 1;
-                self.counters.dropped_full += 1;
+                self.miss(key, wakes);
             }
         }
         Ok(())
+    }
+
+    /// A message for a full pipe is dropped. The first since it had room is told to the monitors.
+    pub(crate) fn miss(&mut self, key: PeerKey, wakes: &mut Wakes) {
+        self.counters.dropped_full += 1;
+        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        pipe.dropped += 1;
+        if !pipe.missed {
+            pipe.missed = true;
+            self.missing.push(key);
+            wakes.extend(self.reporter.clone());
+        }
+    }
+
+    /// The pipes that have begun to miss messages since this was asked last.
+    pub(crate) fn take_missing(&mut self) -> Vec<PeerKey> {
+        std::mem::take(&mut self.missing)
     }
 
     /// Collects the peers of a message, each once.
@@ -466,35 +319,59 @@ impl Outbox {
         }
     }
 
-    /// For the consumer of `key`: credits what it has written since the last call, and swaps its
-    /// spent buffer for what has been queued meanwhile.
+    /// A connection to `key` is there, and `writer` writes to it.
+    pub(crate) fn connect(&mut self, key: PeerKey, writer: Box<Writer>) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.connect(writer);
+        }
+    }
+
+    /// For the connection's task: takes the writer, with what is queued. With `more` it gets it although nothing
+    /// is, for something of its own.
     pub(crate) fn take(
         &mut self,
         key: PeerKey,
-        written: Level,
-        wire: &mut WireBuf,
+        more: bool,
         control: &mut Vec<Control>,
         waker: &Waker,
-        wakes: &mut Wakes,
     ) -> Taken {
-        self.credit(key, written, wakes);
         let Some(pipe) = self.pipes.get_mut(key) else { return Taken::Finished };
         pipe.listen(waker);
         control.extend(pipe.control.drain(..));
-        if wire.is_empty()
-            && let Queue::Wire(queue) = &mut pipe.queue
-        {
-            wire.clear();
-            std::mem::swap(wire, queue);
+        match pipe.lend(more || !control.is_empty()) {
+            Lend::Writer(writer) => Taken::Writer(writer),
+            Lend::Nothing if pipe.closing.is_some() => Taken::Finished,
+            Lend::Nothing => {
+                pipe.idle = true;
+                Taken::Idle
+            }
+            Lend::Busy => Taken::Idle,
+            Lend::Absent => Taken::Finished,
         }
-        if !wire.is_empty() || !control.is_empty() {
-            return Taken::Some;
+    }
+
+    /// Takes the writer back, and credits what it has written.
+    pub(crate) fn give_back(&mut self, key: PeerKey, mut writer: Box<Writer>, wakes: &mut Wakes) {
+        let written = std::mem::take(&mut writer.written);
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.give_back(writer, wakes);
         }
-        if pipe.closing.is_some() {
-            return Taken::Finished;
+        self.credit(key, written, wakes);
+    }
+
+    /// The connection has ended: takes its writer out. `None` while a sender writes; `waker` is woken then.
+    pub(crate) fn disconnect(&mut self, key: PeerKey, waker: &Waker) -> Option<WireBuf> {
+        let Some(pipe) = self.pipes.get_mut(key) else { return Some(WireBuf::default()) };
+        pipe.listen(waker);
+        let writer = pipe.disconnect()?;
+        Some(writer.map_or_else(WireBuf::default, |writer| writer.into_unwritten()))
+    }
+
+    /// The connection to `key` is no more.
+    pub(crate) fn abandon(&mut self, key: PeerKey) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.abandon();
         }
-        pipe.idle = true;
-        Taken::Idle
     }
 
     /// For an inproc receiver: credits what it has consumed, and takes all that is queued.
@@ -553,6 +430,7 @@ impl Outbox {
     /// A pipe has room for those who wait.
     fn open(&mut self, key: PeerKey, wakes: &mut Wakes) {
         let Some(pipe) = self.pipes.get_mut(key) else { return };
+        pipe.missed = false;
         if pipe.blocked {
             pipe.blocked = false;
             if pipe.closing.is_none() {
@@ -562,7 +440,9 @@ impl Outbox {
         // Also where it was not found full: those woken for the last room have filled it without
         // looking again, and others still wait.
         match self.route {
-            Route::Balance(_) => self.senders.wake(pipe.hwm.messages - pipe.level.messages, wakes),
+            Route::Balance(_) => {
+                self.senders.wake(pipe.hwm.messages.saturating_sub(pipe.level.messages), wakes);
+            }
             // Each waits for a peer of its own, or for all.
             _ => self.senders.wake_all(wakes),
         }
@@ -578,7 +458,7 @@ impl Outbox {
             pipe.dropped += count(lost);
             pipe.control.clear();
             pipe.live = false;
-            pipe.topics = 0;
+            pipe.topics = Level::default();
             pipe.consumer = None;
             pipe.idle = false;
             if let Queue::Wire(queue) = &mut pipe.queue {
@@ -589,18 +469,40 @@ impl Outbox {
         lost
     }
 
-    /// Connects an inproc pipe to its receiver: `hwm` is both marks summed from here on (C2.2).
-    pub(crate) fn link(&mut self, key: PeerKey, hwm: Hwm, receiver: Waker, wakes: &mut Wakes) {
-        let Some(pipe) = self.pipes.get_mut(key) else { return };
-        pipe.hwm = hwm;
-        pipe.consumer = Some(receiver);
-        pipe.idle = true;
-        if pipe.level.messages > 0 {
-            pipe.wake(wakes);
+    /// Connects an inproc pipe to its receiver; gives back the pipe's mark.
+    pub(crate) fn link(&mut self, key: PeerKey, theirs: Hwm, receiver: Waker, wakes: &mut Wakes) -> Hwm {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.consumer = Some(receiver);
+            pipe.idle = true;
+            if pipe.level.messages > 0 {
+                pipe.wake(wakes);
+            }
         }
-        // C2.3: a sender that waits at the smaller limit goes on.
-        if pipe.has_room(0) {
-            self.open(key, wakes);
+        self.set_theirs(key, theirs, wakes)
+    }
+
+    /// The receiver's mark of an inproc pipe; gives back the pipe's, which is both summed (C2.2).
+    pub(crate) fn set_theirs(&mut self, key: PeerKey, theirs: Hwm, wakes: &mut Wakes) -> Hwm {
+        let hwm = self.mark.sum(theirs);
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.theirs = theirs;
+            pipe.hwm = hwm;
+            // C2.3: a sender that waits at the smaller limit goes on.
+            if pipe.has_room(0) {
+                self.open(key, wakes);
+            }
+        }
+        hwm
+    }
+
+    /// Changes the mark of all pipes. What is queued beyond a lower one stays (C4.1, C4.2).
+    pub(crate) fn set_mark(&mut self, mark: Hwm, wakes: &mut Wakes) {
+        self.mark = mark;
+        self.turn = mark.turn();
+        self.until_yield = self.until_yield.min(self.turn);
+        for key in self.pipes.keys().collect::<Vec<_>>() {
+            let theirs = self.pipes[key].theirs;
+            self.set_theirs(key, theirs, wakes);
         }
     }
 
@@ -643,9 +545,13 @@ impl Outbox {
     }
 
     /// A peer holds one topic more, or less.
-    pub(crate) fn count_topic(&mut self, key: PeerKey, more: bool, wakes: &mut Wakes) {
+    pub(crate) fn count_topic(&mut self, key: PeerKey, more: bool, bytes: usize, wakes: &mut Wakes) {
         if let Some(pipe) = self.pipes.get_mut(key) {
-            pipe.topics = if more { pipe.topics + 1 } else { pipe.topics.saturating_sub(1) };
+            if more {
+                pipe.topics.add(1, bytes);
+            } else {
+                pipe.topics.sub(1, bytes);
+            }
             // Whoever waits for subscribers looks again.
             self.senders.wake_all(wakes);
         }
@@ -653,7 +559,7 @@ impl Outbox {
 
     /// Peers that have subscribed to something.
     pub(crate) fn subscribers(&self) -> usize {
-        self.pipes.values().filter(|pipe| pipe.topics > 0).count()
+        self.pipes.values().filter(|pipe| pipe.topics.messages > 0).count()
     }
 
     /// Peers that are there.
@@ -675,19 +581,12 @@ impl Outbox {
     }
 }
 
-impl OutPipe {
-    /// Remembers whom to wake.
-    pub(crate) fn listen(&mut self, waker: &Waker) {
-        match &mut self.consumer {
-            Some(consumer) => consumer.clone_from(waker),
-            None => self.consumer = Some(waker.clone()),
-        }
-    }
-}
-
 /// The bytes that a message takes on the wire, which is what the byte budget counts.
 #[inline]
 pub(crate) fn wire_size(prefix: &[Frame], message: &Message) -> usize {
+    if prefix.is_empty() && message.frame_count() == 1 {
+        return WireBuf::wire_size(message.first().len());
+    }
     let frames = prefix.iter().chain(message.frames());
     frames.fold(0, |sum, frame| sum.saturating_add(WireBuf::wire_size(frame.len())))
 }
@@ -696,7 +595,7 @@ fn count(messages: usize) -> u64 {
     u64::try_from(messages).unwrap_or(u64::MAX)
 }
 
-fn with_prefix(prefix: &[Frame], mut message: Message) -> Message {
+pub(super) fn with_prefix(prefix: &[Frame], mut message: Message) -> Message {
     for frame in prefix.iter().rev() {
         message.push_front(frame.clone());
     }

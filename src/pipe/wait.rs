@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
+use super::Writer;
+
 /// The tasks waiting, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct WaitQueue {
@@ -56,7 +58,14 @@ impl WaitQueue {
     }
 
     /// Takes out up to `count` wakers, and those of the bystanders before them.
-    pub(crate) fn wake(&mut self, mut count: usize, wakes: &mut Wakes) {
+    #[inline]
+    pub(crate) fn wake(&mut self, count: usize, wakes: &mut Wakes) {
+        if !self.queue.is_empty() {
+            self.wake_some(count, wakes);
+        }
+    }
+
+    fn wake_some(&mut self, mut count: usize, wakes: &mut Wakes) {
         while count > 0
             && let Some(waiter) = self.queue.pop_front()
         {
@@ -71,10 +80,15 @@ impl WaitQueue {
     }
 
     /// Gives the place up because the waiter found what it waited for.
+    #[inline]
     pub(crate) fn done(&mut self, slot: &mut Slot) {
         if let Some(id) = slot.place.take() {
-            self.queue.retain(|queued| queued.id != id);
+            self.leave(id);
         }
+    }
+
+    fn leave(&mut self, id: u64) {
+        self.queue.retain(|queued| queued.id != id);
     }
 
     /// Gives the place up because the waiter goes away; a wake-up it had got goes to the next.
@@ -88,18 +102,20 @@ impl WaitQueue {
     }
 }
 
-/// Wakers taken out under a lock, to be fired after it: waking runs scheduler code.
+/// What has to be done after a lock: wakers taken out under it, because waking runs scheduler code, and a
+/// [`Writer`], because writing is a system call.
 #[derive(Debug, Default)]
 #[must_use = "tasks sleep on until their wakers are fired"]
 pub(crate) struct Wakes {
     // Almost always one; then nothing is allocated.
     first: Option<Waker>,
     rest: Vec<Waker>,
+    writer: Option<Box<Writer>>,
 }
 
 impl Wakes {
     pub(crate) const fn new() -> Self {
-        Self { first: None, rest: Vec::new() }
+        Self { first: None, rest: Vec::new(), writer: None }
     }
 
     #[inline]
@@ -118,9 +134,17 @@ impl Wakes {
         }
     }
 
+    /// Has what is with this writer written.
+    pub(super) fn write(&mut self, writer: Box<Writer>) {
+        self.writer = Some(writer);
+    }
+
     /// Wakes them; call it after the lock is released.
     #[inline]
     pub(crate) fn fire(self) {
+        if let Some(writer) = self.writer {
+            writer.write_and_return();
+        }
         if let Some(waker) = self.first {
             waker.wake();
             self.rest.into_iter().for_each(Waker::wake);

@@ -26,6 +26,8 @@ pub(crate) struct WireBuf {
     bytes: Vec<u8>,
     /// Up to where `bytes` is consumed.
     pos: usize,
+    /// Messages of which the end is not consumed.
+    messages: usize,
     /// Large payloads, each with the place in `bytes` where it belongs.
     large: VecDeque<(usize, Bytes)>,
     /// Bytes still to come of the frame at the front; 0 at a frame boundary.
@@ -58,6 +60,7 @@ impl WireBuf {
             let flags = if frames.peek().is_some() { frame::MORE } else { 0 };
             self.push_frame(flags, frame);
         }
+        self.messages += 1;
     }
 
     #[inline]
@@ -78,6 +81,7 @@ impl WireBuf {
     pub(crate) fn extend(&mut self, other: &Self) {
         let shift = self.bytes.len();
         self.bytes.extend_from_slice(other.bytes.get(other.pos..).unwrap_or_default());
+        self.messages += other.messages;
         for (at, payload) in &other.large {
             self.large.push_back((at - other.pos + shift, payload.clone()));
         }
@@ -95,6 +99,7 @@ impl WireBuf {
     /// Drops everything and, where it has grown large, its memory.
     pub(crate) fn clear(&mut self) {
         self.pos = 0;
+        self.messages = 0;
         self.frame_left = 0;
         self.more = false;
         self.large.clear();
@@ -136,6 +141,13 @@ impl WireBuf {
 
     /// Consumes `count` bytes from the front; says how many messages ended within them.
     pub(crate) fn advance(&mut self, mut count: usize) -> usize {
+        // Nearly always all of it was written, and nobody needs to walk it.
+        if self.large.is_empty() && count == self.bytes.len() - self.pos {
+            self.pos = self.bytes.len();
+            self.frame_left = 0;
+            self.more = false;
+            return std::mem::take(&mut self.messages);
+        }
         let mut messages = 0;
         while count > 0 {
             if self.frame_left == 0 && !self.next_frame() {
@@ -149,6 +161,7 @@ impl WireBuf {
                 messages += 1;
             }
         }
+        self.messages -= messages;
         messages
     }
 
@@ -163,6 +176,7 @@ impl WireBuf {
             self.frame_left = 0;
         }
         self.more = false;
+        self.messages -= usize::from(partial);
         (usize::from(partial), bytes)
     }
 

@@ -69,6 +69,11 @@ impl Decoder {
         self.needed
     }
 
+    /// Whether a message or command has begun of which `input` lacks the end, once all that is there is decoded.
+    pub(crate) fn is_midway(&self, input: &BytesMut) -> bool {
+        self.parts > 0 || !input.is_empty()
+    }
+
     fn run(&mut self, input: &mut BytesMut, out: &mut Received) -> Result<Decoded, ProtocolError> {
         self.needed = 0;
         let mut run = Run { messages: 0, end: 0 };

@@ -93,6 +93,26 @@ pub enum ProtocolError {
         /// The type of the peer's.
         theirs: SocketType,
     },
+    /// A topic above the limit of a publisher.
+    #[error("topic of {size} bytes exceeds the limit of {limit}")]
+    OversizedTopic {
+        /// Its length.
+        size: usize,
+        /// The limit it exceeded.
+        limit: usize,
+    },
+    /// More topics than a publisher lets one peer have.
+    #[error("more than {limit} subscriptions")]
+    TooManySubscriptions {
+        /// The limit it exceeded.
+        limit: usize,
+    },
+    /// Topics that are together above the limit of a publisher.
+    #[error("subscriptions of more than {limit} bytes")]
+    OversizedSubscriptions {
+        /// The limit it exceeded.
+        limit: usize,
+    },
     /// A PING too short to hold its time to live.
     #[error("malformed PING")]
     MalformedPing,

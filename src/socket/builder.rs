@@ -24,6 +24,9 @@ pub(crate) fn check(options: &Options) -> Result<(), OptionError> {
     if options.handshake_timeout.is_zero() {
         return fail("handshake_timeout", "must be above zero: a silent peer would hold its place for ever");
     }
+    if options.progress_timeout.is_some_and(|timeout| timeout.is_zero()) {
+        return fail("progress_timeout", "must be above zero; `None` waits for ever");
+    }
     if options.max_parts == 0 {
         return fail("max_parts", "must be at least 1");
     }
@@ -150,6 +153,11 @@ macro_rules! common {
             handshake_timeout(timeout: std::time::Duration) => handshake_timeout = timeout
         }
         crate::socket::builder::set! {
+            /// How long a peer may stop in the middle of a message, without a byte, before its connection is closed;
+            /// `None`: for ever. It does not run while this side is not reading. Default: 60 s (libzmq: for ever).
+            progress_timeout(timeout: impl Into<Option<std::time::Duration>>) => progress_timeout = timeout.into()
+        }
+        crate::socket::builder::set! {
             /// The largest message that a peer may send, in bytes; each part of a multipart message
             /// counts 64 more. A peer that sends a larger one is disconnected when its header
             /// arrives. `usize::MAX`: no limit. Default: 64 MiB (libzmq: none, and per frame).
@@ -254,7 +262,7 @@ macro_rules! sending {
     () => {
         crate::socket::builder::set! {
             /// Messages that may be queued for each peer; 0: no limit. Exact: what is being written
-            /// counts until the kernel has it. Default: 1000.
+            /// counts until the kernel has it. `set_send_hwm` changes it later. Default: 1000.
             ///
             /// libzmq: `ZMQ_SNDHWM`
             send_hwm(messages: usize) => send_hwm = messages
@@ -272,7 +280,7 @@ macro_rules! receiving {
         crate::socket::builder::set! {
             /// Messages of each peer that may wait to be received; 0: no limit. A full queue stops
             /// reading that peer, which slows it down; like the kernel's buffers, the connection's
-            /// hold some bytes more, 320 KiB at most. Default: 1000.
+            /// hold some bytes more, 320 KiB at most. `set_recv_hwm` changes it later. Default: 1000.
             ///
             /// libzmq: `ZMQ_RCVHWM`
             recv_hwm(messages: usize) => recv_hwm = messages

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake};
 
 use slotmap::SecondaryMap;
 use tokio_util::task::TaskTracker;
@@ -56,6 +56,20 @@ pub(crate) enum Turn {
     MustReply { peer: PeerKey, envelope: Vec<Frame> },
     /// XPUB: whose subscription was received last (B5.13).
     Subscriber(PeerKey),
+}
+
+/// Tells the monitors of peers that have begun to miss messages, in place of a task: whoever sends is under the
+/// outbox's lock, and wakes it after that.
+struct Reporter(Weak<Core>);
+
+impl Wake for Reporter {
+    fn wake(self: Arc<Self>) {
+        let Some(core) = self.0.upgrade() else { return };
+        let missing = core.outbox.lock().take_missing();
+        for key in missing {
+            core.report_missing(key);
+        }
+    }
 }
 
 /// What is counted outside the boxes' locks.
@@ -110,11 +124,18 @@ impl Core {
         for topic in &pattern.topics {
             *topics.entry(topic.clone()).or_default() += 1;
         }
+        let send_mark = options.send_mark();
         let filter = (kind == SocketType::Sub).then(|| Filter::new(&pattern.topics, pattern.invert_matching));
-        Arc::new(Self {
+        let lockstep = matches!(kind, SocketType::Req | SocketType::Rep);
+        let mut outbox = Outbox::new(route, send_mark, send_mark.turn(), lockstep);
+        let inbox = Inbox::new(options.recv_mark(), pattern.announce, filter);
+        Arc::new_cyclic(|core| Self {
             kind,
-            outbox: Shared::new(Mutex::new(Outbox::new(route, options.turn()))),
-            inbox: Shared::new(Mutex::new(Inbox::new(pattern.announce, filter))),
+            outbox: {
+                outbox.reporter = Some(Arc::new(Reporter(core.clone())).into());
+                Shared::new(Mutex::new(outbox))
+            },
+            inbox: Shared::new(Mutex::new(inbox)),
             subscriptions: Mutex::new(topics),
             peers: Mutex::default(),
             endpoints: Mutex::default(),
@@ -252,6 +273,7 @@ impl Core {
     }
 
     /// Gives a sender's place up.
+    #[inline]
     pub(crate) fn forget_sender(&self, slot: &mut Slot) {
         if slot.is_taken() {
             let mut wakes = Wakes::new();
@@ -366,6 +388,7 @@ impl Core {
     }
 
     /// Gives a receiver's place up.
+    #[inline]
     pub(crate) fn forget_receiver(&self, slot: &mut Slot) {
         if slot.is_taken() {
             let mut wakes = Wakes::new();

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
+use super::handle::Closed;
 use crate::endpoint::{Endpoint, Target};
 use crate::engine::{self, inproc};
 use crate::error::{BindError, ConnectError, UnknownEndpoint};
@@ -98,9 +99,8 @@ impl Core {
     }
 
     fn expect_connection(&self, name: &Arc<str>, name_it: &[u8]) -> Result<PeerKey, ConnectError> {
-        let Self { options, .. } = self;
-        let out = OutPipe::wire(options.send_mark(), options.conflate);
-        let inp = InPipe::new(options.recv_mark(), options.conflate, Frame::new());
+        let conflate = self.options.conflate;
+        let (out, inp) = (OutPipe::wire(conflate), InPipe::new(conflate, Frame::new()));
         self.expect(name, out, inp, name_it).map_err(ConnectError::Refused)
     }
 
@@ -223,17 +223,18 @@ impl Core {
         self.tasks.close();
     }
 
-    /// Waits for the tasks to end; says how many messages were accepted and not written.
-    pub(crate) async fn closed(&self) -> usize {
+    /// Waits for the tasks to end; says what was left.
+    pub(crate) async fn closed(&self) -> Closed {
         self.begin_close();
         self.tasks.wait().await;
+        let unread = self.inbox.lock().left;
         let mut outbox = self.outbox.lock();
         let undelivered = outbox.queued();
         outbox.counters.lost(DropReason::Linger, undelivered);
         outbox.pipes.clear();
         // Whoever asks again is told the same.
         outbox.undelivered += undelivered;
-        outbox.undelivered
+        Closed { undelivered: outbox.undelivered, unread }
     }
 }
 

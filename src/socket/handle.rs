@@ -91,6 +91,9 @@ pub struct Closed {
     /// when linger ran out. What was handed over may still be lost: see the
     /// [promises](crate#what-it-promises).
     pub undelivered: usize,
+    /// Messages of peers behind connections that had come and were not received when it was closed. Those of inproc
+    /// peers are dropped by their sender, and counted there.
+    pub unread: usize,
 }
 
 /// Gives a socket type its life: from `new` to `close`.
@@ -188,7 +191,7 @@ macro_rules! lifecycle {
 
             /// What happens on the connections from here on. libzmq: `zmq_socket_monitor`.
             ///
-            /// Inproc peers cause no events.
+            /// Inproc peers come and go without an event.
             #[must_use]
             pub fn monitor(&self) -> crate::Monitor {
                 self.handle.core.events.subscribe()
@@ -226,7 +229,7 @@ macro_rules! lifecycle {
             /// Cancelled, the socket goes on closing; a second call waits for the same end.
             #[allow(clippy::must_use_candidate, reason = "closing has an effect of its own")]
             pub async fn close(&self) -> crate::Closed {
-                crate::Closed { undelivered: self.handle.core.closed().await }
+                self.handle.core.closed().await
             }
         }
 

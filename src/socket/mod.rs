@@ -11,6 +11,7 @@ mod dealer;
 pub(crate) mod device;
 mod endpoints;
 mod handle;
+mod marks;
 mod pair;
 mod peers;
 mod publish;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::core::{Core, Tally, Turn};
+use super::subscriptions::set_apart;
 use crate::engine::inproc;
 use crate::message::{Frame, Message};
 use crate::monitor::{DropReason, EventKind, PeerInfo, Refused};
 use crate::options::Notify;
-use crate::pipe::{Control, InPipe, OutPipe, Outbox, PeerKey, Wakes, WireBuf};
-use crate::proto::{Received, SocketType};
+use crate::pipe::{Control, InPipe, Level, OutPipe, Outbox, PeerKey, Wakes, WireBuf};
+use crate::proto::{ProtocolError, Received, SocketType};
 use crate::routing::{Inserted, Removed, Route};
 
 /// What is known of a peer besides its pipes.
@@ -36,11 +37,8 @@ pub(crate) enum Pipe {
 impl Core {
     /// A pipe to a peer behind a connection.
     pub(crate) fn wire_pipe(&self) -> Pipe {
-        let Self { options, .. } = self;
-        Pipe::New(
-            OutPipe::wire(options.send_mark(), options.conflate),
-            InPipe::new(options.recv_mark(), options.conflate, Frame::new()),
-        )
+        let conflate = self.options.conflate;
+        Pipe::New(OutPipe::wire(conflate), InPipe::new(conflate, Frame::new()))
     }
 
     /// Makes the pipe of a peer that is yet to be met: it takes its share of messages at once (B0.3), and
@@ -183,53 +181,61 @@ impl Core {
         probe.or_else(|| pattern.hello.clone().map(Message::from))
     }
 
-    /// Takes what a peer has sent, emptying `batch`; says whether to read on.
-    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut Received) -> bool {
+    /// Takes what a peer has sent, emptying `batch`; says whether to read on. An error is a limit that it exceeds.
+    pub(crate) fn deliver(&self, key: PeerKey, batch: &mut Received) -> Result<bool, ProtocolError> {
         let mut wakes = Wakes::new();
-        let user: Vec<Message> = match self.kind {
+        let (mut user, mut within) = (Vec::new(), Ok(()));
+        match self.kind {
             SocketType::Pub | SocketType::XPub => {
-                batch.by_ref().filter_map(|message| self.upstream(key, message)).collect()
+                within = batch.try_for_each(|message| {
+                    user.extend(self.upstream(key, &message)?);
+                    Ok(())
+                });
+                *batch = Received::default();
             }
-            SocketType::Push => {
-                Tally::count(&self.tally.unexpected, batch.by_ref().count());
-                Vec::new()
-            }
-            _ => Vec::new(),
-        };
+            SocketType::Push => Tally::count(&self.tally.unexpected, batch.by_ref().count()),
+            _ => {}
+        }
         let open = {
             let mut inbox = self.inbox.lock();
             inbox.insert(key, user, &mut wakes);
             inbox.deliver(key, batch, &mut wakes)
         };
         wakes.fire();
-        open
+        within.map(|()| open)
     }
 
     /// A message to a publisher is a subscription in the old form (A7.2), or a user's (B5.5).
-    fn upstream(&self, key: PeerKey, message: Message) -> Option<Message> {
+    fn upstream(&self, key: PeerKey, message: &Message) -> Result<Option<Message>, ProtocolError> {
         let only_first = self.options.pattern.only_first_subscribe;
-        let mut user: Option<Message> = None;
-        for (index, frame) in message.frames().enumerate() {
-            match frame.split_first() {
-                Some((&what @ (0 | 1), topic)) if index == 0 || !only_first => {
-                    self.subscribed(key, what == 1, topic);
-                }
-                _ => match &mut user {
-                    Some(user) => user.push_back(frame),
-                    None => user = Some(frame.clone().into()),
-                },
-            }
-        }
+        let user = set_apart(message, only_first, |subscribe, topic| self.subscribed(key, subscribe, topic))?;
         if self.kind == SocketType::XPub {
-            return user;
+            return Ok(user);
         }
         Tally::count(&self.tally.unexpected, usize::from(user.is_some()));
-        None
+        Ok(None)
+    }
+
+    /// A peer behind a connection subscribes or unsubscribes; an error is a limit that it exceeds.
+    pub(crate) fn subscribed(
+        &self,
+        key: PeerKey,
+        subscribe: bool,
+        topic: &[u8],
+    ) -> Result<(), ProtocolError> {
+        let limits = &self.options.pattern.subscriptions;
+        if subscribe {
+            limits.check_topic(topic.len())?;
+        }
+        let mut wakes = Wakes::new();
+        self.note_subscription(key, subscribe, topic, &mut wakes);
+        wakes.fire();
+        let held = self.outbox.lock().pipes.get(key).map_or_else(Level::default, OutPipe::topics);
+        limits.check(held)
     }
 
     /// A peer subscribes or unsubscribes; an XPUB's application learns of it (B5.6–B5.9).
-    pub(crate) fn subscribed(&self, key: PeerKey, subscribe: bool, topic: &[u8]) {
-        let mut wakes = Wakes::new();
+    pub(crate) fn note_subscription(&self, key: PeerKey, subscribe: bool, topic: &[u8], wakes: &mut Wakes) {
         let news = {
             let mut outbox = self.outbox.lock();
             // A peer that is leaving: what it holds is being taken out.
@@ -248,14 +254,13 @@ impl Core {
                 (self.is_last_news(removed), removed != Removed::NotHeld)
             };
             if held {
-                outbox.count_topic(key, subscribe, &mut wakes);
+                outbox.count_topic(key, subscribe, topic.len(), wakes);
             }
             news
         };
         if news {
-            self.inbox.lock().insert(key, vec![notification(subscribe, topic)], &mut wakes);
+            self.inbox.lock().insert(key, vec![notification(subscribe, topic)], wakes);
         }
-        wakes.fire();
     }
 
     fn is_news(&self, inserted: Inserted) -> bool {
@@ -350,6 +355,12 @@ impl Core {
         if asked {
             self.inbox.lock().wake_all(wakes);
         }
+    }
+
+    /// A peer at its mark has begun to miss messages.
+    pub(crate) fn report_missing(&self, key: PeerKey) {
+        let entry = self.peers.lock().get(key).cloned();
+        self.report_lost(entry, 1, DropReason::HighWaterMark);
     }
 
     fn report_lost(&self, entry: Option<PeerEntry>, lost: usize, reason: DropReason) {

@@ -20,6 +20,19 @@ macro_rules! publishing {
             /// libzmq: `ZMQ_INVERT_MATCHING`
             invert_matching(on: bool) => pattern.invert_matching = on
         }
+        set! {
+            /// How many topics a peer behind a connection may subscribe to; one that asks for more is disconnected.
+            /// Default: 100,000 (libzmq: no limit).
+            max_subscriptions_per_peer(topics: usize) => pattern.subscriptions.topics = topics
+        }
+        set! {
+            /// How many bytes the topics of such a peer may have together. Default: 8 MiB (libzmq: no limit).
+            max_subscription_bytes(bytes: usize) => pattern.subscriptions.bytes = bytes
+        }
+        set! {
+            /// How many bytes one topic of such a peer may have. Default: 4 KiB (libzmq: no limit).
+            max_topic_len(bytes: usize) => pattern.subscriptions.topic_len = bytes
+        }
         /// A message that every new subscriber gets first, whatever it subscribed to; a SUB still
         /// filters it. Default: none.
         ///

@@ -68,7 +68,7 @@ pub(super) fn offer(core: &Core) -> impl Offer {
         // The key is the pipe's, not the name's: whoever has the name now did not ask (B2.4).
         match outbox.send_to(*peer, envelope, message, wakes) {
             Err(Refusal::NoPeer) => outbox.counters.dropped_no_peer += 1,
-            Err(Refusal::Full) => outbox.counters.dropped_full += 1,
+            Err(Refusal::Full) => outbox.miss(*peer, wakes),
             Err(other) => return Err(other),
             Ok(()) => {}
         }

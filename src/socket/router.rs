@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::builder::{builder, greeting, identified, probing, receiving, sending, set};
 use super::core::{Core, Offer, Take};
 use super::handle::{Handle, lifecycle};
+use super::marks::send_mark;
 use super::verbs::receives;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::{ConnectError, RecvError, SendError};
@@ -57,6 +58,7 @@ builder! {
 }
 lifecycle!(Router, RouterBuilder, SocketType::Router);
 receives!(Router, (RoutingId, Message), take);
+send_mark!(Router);
 
 /// Which peer of a [`Router`] a message came from, or goes to.
 ///
@@ -148,17 +150,17 @@ pub(super) fn offer<'a>(core: &'a Core, to: &'a RoutingId) -> impl Offer + 'a {
             None if outbox.is_closed() => Err(Refusal::Closed),
             None => Err(Refusal::NoPeer),
         };
-        match sent {
-            Err(Refusal::NoPeer) if mandatory => Err(Refusal::Unroutable),
-            Err(Refusal::NoPeer) => {
+        match (sent, peer) {
+            (Err(Refusal::NoPeer), _) if mandatory => Err(Refusal::Unroutable),
+            (Err(Refusal::NoPeer), _) => {
                 outbox.counters.dropped_no_peer += 1;
                 Ok(())
             }
-            Err(Refusal::Full) if !mandatory => {
-                outbox.counters.dropped_full += 1;
+            (Err(Refusal::Full), Some(peer)) if !mandatory => {
+                outbox.miss(peer, wakes);
                 Ok(())
             }
-            other => other,
+            (other, _) => other,
         }
     }
 }

@@ -4,11 +4,38 @@ use std::sync::Arc;
 
 use super::core::Core;
 use crate::message::{Frame, Message};
-use crate::pipe::{Control, PeerKey, Wakes};
+use crate::pipe::{Control, PeerKey, Refusal, Wakes};
+
+/// What a frame says that goes from a subscriber to a publisher: 1 or 0 and a topic, or anything else. Every frame of a
+/// message may be a subscription, or the first only (B5.16).
+pub(super) fn as_subscription(frame: &Frame, index: usize, only_first: bool) -> Option<(bool, &[u8])> {
+    match frame.split_first() {
+        Some((&what @ (0 | 1), topic)) if index == 0 || !only_first => Some((what == 1, topic)),
+        _ => None,
+    }
+}
+
+/// Hands the subscriptions in a message to `each`; gives back what else is in it.
+pub(super) fn set_apart<E>(
+    message: &Message,
+    only_first: bool,
+    mut each: impl FnMut(bool, &[u8]) -> Result<(), E>,
+) -> Result<Option<Message>, E> {
+    let mut rest: Option<Message> = None;
+    for (index, frame) in message.frames().enumerate() {
+        match (as_subscription(frame, index, only_first), &mut rest) {
+            (Some((subscribe, topic)), _) => each(subscribe, topic)?,
+            (None, Some(rest)) => rest.push_back(frame),
+            (None, rest) => *rest = Some(frame.clone().into()),
+        }
+    }
+    Ok(rest)
+}
 
 impl Core {
     /// Subscribes once more; every subscription is passed on (A7.4).
     pub(crate) fn subscribe(&self, topic: Frame) {
+        let mut wakes = Wakes::new();
         let mut subscriptions = self.subscriptions.lock();
         let count = subscriptions.entry(topic.clone()).or_default();
         *count += 1;
@@ -17,11 +44,14 @@ impl Core {
         {
             filter.topics.insert(&topic, ());
         }
-        self.tell_publishers(Control { subscribe: true, topic });
+        self.tell_publishers(&Control { subscribe: true, topic }, &mut wakes);
+        drop(subscriptions);
+        wakes.fire();
     }
 
     /// Takes one subscription back; the last one of a topic is passed on, or any if `verbose`.
     pub(crate) fn unsubscribe(&self, topic: &Frame, verbose: bool) {
+        let mut wakes = Wakes::new();
         let mut subscriptions = self.subscriptions.lock();
         let known = subscriptions.get_mut(topic);
         let last = known.as_ref().is_some_and(|count| **count == 1);
@@ -35,45 +65,64 @@ impl Core {
             filter.topics.remove(topic, ());
         }
         if last || verbose {
-            self.tell_publishers(Control { subscribe: false, topic: topic.clone() });
+            self.tell_publishers(&Control { subscribe: false, topic: topic.clone() }, &mut wakes);
         }
+        drop(subscriptions);
+        wakes.fire();
     }
 
-    /// XSUB: a message that is a subscription: 1 or 0, and the topic (B6.3).
+    /// XSUB: a message with subscriptions in it, which are recorded and passed on (B6.3). The rest goes to all
+    /// publishers as a message.
     pub(crate) fn forward(&self, message: &Message) {
-        if let Some((&what, topic)) = message.first().split_first() {
-            match what {
-                0 => self.unsubscribe(&topic.into(), self.options.pattern.verbose_unsubscribe),
-                _ => self.subscribe(topic.into()),
+        let pattern = &self.options.pattern;
+        let Ok(rest) = set_apart(message, pattern.only_first_subscribe, |subscribe, topic| {
+            if subscribe {
+                self.subscribe(topic.into());
+            } else {
+                self.unsubscribe(&topic.into(), pattern.verbose_unsubscribe);
             }
+            Ok::<_, std::convert::Infallible>(())
+        });
+        if let Some(rest) = rest {
+            let mut wakes = Wakes::new();
+            {
+                let mut outbox = self.outbox.lock();
+                // Somebody whose turn is over does not wait here: subscribing is no asynchronous act.
+                if outbox.publish(&rest, None, false, false, &mut wakes) == Err(Refusal::Yield) {
+                    let _ = outbox.publish(&rest, None, false, false, &mut wakes);
+                }
+            }
+            wakes.fire();
         }
     }
 
     /// Called with `subscriptions` locked, so that publishers see changes in their order.
-    fn tell_publishers(&self, control: Control) {
+    fn tell_publishers(&self, control: &Control, wakes: &mut Wakes) {
         let peers: Vec<_> = {
             let peers = self.peers.lock();
             peers.iter().map(|(key, entry)| (key, entry.remote.clone())).collect()
         };
-        let mut wakes = Wakes::new();
         for (key, remote) in peers {
             match remote {
-                Some((publisher, key)) => publisher.subscribed(key, control.subscribe, &control.topic),
+                Some((publisher, key)) => {
+                    publisher.note_subscription(key, control.subscribe, &control.topic, wakes);
+                }
                 None => {
                     if let Some(pipe) = self.outbox.lock().pipes.get_mut(key) {
-                        pipe.control(control.clone(), &mut wakes);
+                        pipe.control(control.clone(), wakes);
                     }
                 }
             }
         }
-        wakes.fire();
     }
 
     /// Over inproc: tells a new publisher everything.
     pub(crate) fn replay_to(&self, publisher: &Arc<Self>, key: PeerKey) {
+        let mut wakes = Wakes::new();
         for topic in self.subscriptions.lock().keys() {
-            publisher.subscribed(key, true, topic);
+            publisher.note_subscription(key, true, topic, &mut wakes);
         }
+        wakes.fire();
     }
 
     pub(crate) fn set_remote(&self, key: PeerKey, remote: &Arc<Self>, remote_key: PeerKey) {

@@ -2,6 +2,7 @@ use super::builder::{builder, receiving, sending, set};
 use super::core::{Core, Offer};
 use super::handle::{Handle, lifecycle};
 use super::pull;
+use super::subscriptions::as_subscription;
 use super::verbs::{receives, sends};
 use crate::message::{Frame, Message};
 use crate::pipe::Refusal;
@@ -15,14 +16,21 @@ macro_rules! forwarding {
             /// libzmq: `ZMQ_XSUB_VERBOSE_UNSUBSCRIBE`
             verbose_unsubscribe(on: bool) => pattern.verbose_unsubscribe = on
         }
+        set! {
+            /// Whether only the first frame of a multipart message can be a subscription, and not
+            /// each. Default: no.
+            ///
+            /// libzmq: `ZMQ_ONLY_FIRST_SUBSCRIBE`
+            only_first_subscribe(on: bool) => pattern.only_first_subscribe = on
+        }
     };
 }
 
 /// A [`Sub`](crate::Sub) whose subscriptions are messages, for devices that pass them on. Talks to
 /// [`Pub`](crate::Pub) and [`XPub`](crate::XPub).
 ///
-/// A message that begins with the byte 1 subscribes to what follows it, one that begins with 0 unsubscribes;
-/// any other goes to all publishers. It does not filter what it receives. libzmq: `ZMQ_XSUB`.
+/// A frame that begins with the byte 1 subscribes to what follows it, one that begins with 0 unsubscribes; the
+/// other frames of a message go to all publishers. It does not filter what it receives. libzmq: `ZMQ_XSUB`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sinew::Error> {
@@ -50,10 +58,17 @@ sends!(XSub, offer);
 receives!(XSub, Message, pull::take);
 
 /// A subscription is recorded and passed on as one; other messages go to every publisher (B6.3).
-pub(super) fn offer(_: &Core) -> impl Offer {
-    |outbox, message, wakes| match message.first().first() {
-        Some(0 | 1) if message.frame_count() == 1 && !outbox.is_closed() => Err(Refusal::Subscription),
-        _ => outbox.publish(message, None, false, false, wakes),
+pub(super) fn offer(core: &Core) -> impl Offer {
+    let only_first = core.options.pattern.only_first_subscribe;
+    move |outbox, message, wakes| {
+        let mut frames = message.frames().enumerate();
+        if !outbox.is_closed()
+            && frames.any(|(index, frame)| as_subscription(frame, index, only_first).is_some())
+        {
+            return Err(Refusal::Subscription);
+        }
+        drop(frames);
+        outbox.publish(message, None, false, false, wakes)
     }
 }
 

@@ -267,12 +267,27 @@ impl Stream {
 
     /// Appends what has arrived to `buf`; 0 is the end. The spare capacity bounds the read: reserve it first.
     ///
+    /// A read that does not fill it has emptied the socket, so it ends the readiness, too, as tokio's own reads do:
+    /// asking the kernel once more would cost as much as the read.
+    ///
     /// # Errors
     ///
     /// `WouldBlock` when nothing has arrived: poll for readiness.
     #[inline]
     pub(crate) fn try_read_buf(&self, buf: &mut BytesMut) -> io::Result<usize> {
-        either!(self, io => io.try_read_buf(buf))
+        let mut partial = None;
+        let read = || {
+            let spare = buf.capacity() - buf.len();
+            let count = either!(self, io => io.try_read_buf(buf))?;
+            if 0 < count && count < spare {
+                // Here readiness is given up only if no news came since before the read.
+                partial = Some(count);
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(count)
+        };
+        let whole = either!(self, io => io.try_io(Interest::READABLE, read));
+        partial.map_or(whole, Ok)
     }
 
     /// Writes from the start of `bufs` what the kernel has room for.

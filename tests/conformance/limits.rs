@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use sinew::{DisconnectReason, EventKind, ProtocolError, Pub, Pull, Push, Refused};
+use sinew::{DisconnectReason, EventKind, ProtocolError, Pub, Pull, Push, Refused, Sub, XPub};
 
-use crate::kit::{Soon, answer, bind, counted, disconnected, event, raw, raw_server, until};
+use crate::kit::{Medium, Soon, answer, bind, counted, disconnected, event, join, raw, raw_server, until};
 use crate::support::raw_peer::{COMMAND, LONG, MORE, RawPeer};
 
 #[tokio::test]
@@ -260,6 +260,7 @@ async fn d31_a_subscriber_that_does_not_read_costs_its_byte_budget_and_no_more()
 #[tokio::test]
 async fn options_that_make_no_sense_fail_at_build() {
     assert!(Pull::builder().handshake_timeout(Duration::ZERO).build().is_err());
+    assert!(Pull::builder().progress_timeout(Duration::ZERO).build().is_err());
     assert!(Pull::builder().max_parts(0).build().is_err());
     assert!(Pull::builder().reconnect_interval(Duration::ZERO).build().is_err());
     assert!(Pull::builder().heartbeat(Some(Duration::ZERO), Duration::from_secs(1)).build().is_err());
@@ -281,4 +282,165 @@ async fn every_limit_names_the_peer_that_broke_it() {
         _ => None,
     });
     assert!(address.await.starts_with("tcp://127.0.0.1:"));
+}
+
+/// Begun and left: a frame without its end, a header without its end, a message without its last part.
+const UNFINISHED: [&[u8]; 3] = [&[0, 5, b'h'], &[LONG, 0, 0], &[MORE, 1, b'x']];
+
+#[tokio::test]
+async fn d23_a_peer_that_stops_within_a_message_is_closed() {
+    for begun in UNFINISHED {
+        let pull =
+            Pull::builder().heartbeat(None, Duration::MAX).progress_timeout(Duration::from_millis(300));
+        let pull = pull.build().unwrap();
+        let mut monitor = pull.monitor();
+        let mut idle = raw(&pull).await;
+        let mut peer = raw(&pull).await;
+        let began = std::time::Instant::now();
+        peer.send_msg(&[b"whole"]).await;
+        peer.send_raw(begun).await;
+        assert_eq!(pull.recv().soon().await.unwrap(), "whole");
+        assert_eq!(disconnected(&mut monitor).await, DisconnectReason::Stalled);
+        assert!(began.elapsed() >= Duration::from_millis(300));
+        peer.expect_closed().await;
+        // One that is between messages may be silent.
+        idle.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn d23_it_is_60_s_and_each_byte_counts_anew() {
+    let pull = Pull::builder().heartbeat(None, Duration::MAX).build().unwrap();
+    let mut monitor = pull.monitor();
+    let mut peer = raw(&pull).await;
+    let advance = async |seconds| {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    };
+    peer.settle().await;
+    peer.send_raw(&[MORE, 1, b'x']).await;
+    // Commands may stand between two parts, and answer for the bytes before them.
+    peer.settle().await;
+    for _ in 0..2 {
+        advance(40).await;
+        peer.settle().await;
+    }
+    advance(61).await;
+    assert_eq!(disconnected(&mut monitor).await, DisconnectReason::Stalled);
+}
+
+#[tokio::test]
+async fn d23_it_does_not_run_while_this_side_does_not_read() {
+    let pull = Pull::builder().recv_hwm(1).heartbeat(None, Duration::MAX).build().unwrap();
+    let mut peer = raw(&pull).await;
+    // More than is read ahead, and less than the kernel holds.
+    for _ in 0..20 {
+        peer.send_msg(&[&[1; 100_000]]).await;
+    }
+    counted(&pull, |stats| stats.unread == 1).await;
+    for _ in 0..4 {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(50)).await;
+        tokio::time::resume();
+    }
+    for _ in 0..20 {
+        assert_eq!(pull.recv().soon().await.unwrap()[0].len(), 100_000);
+    }
+}
+
+/// A publisher with small limits, its monitor, and a raw subscriber.
+async fn limited() -> (XPub, sinew::Monitor, RawPeer) {
+    let xpub = XPub::builder().max_subscriptions_per_peer(3).max_subscription_bytes(20).max_topic_len(10);
+    let xpub = xpub.build().unwrap();
+    let monitor = xpub.monitor();
+    let peer = raw(&xpub).await;
+    (xpub, monitor, peer)
+}
+
+#[tokio::test]
+async fn d13_a_peer_may_hold_so_many_topics_and_is_closed_at_one_more() {
+    let (xpub, mut monitor, mut peer) = limited().await;
+    let mut good = raw(&xpub).await;
+    // Neither a topic twice nor one given back counts.
+    for topic in ["a", "b", "b", "c"] {
+        peer.send_command("SUBSCRIBE", topic.as_bytes()).await;
+    }
+    peer.send_command("CANCEL", b"b").await;
+    peer.send_command("SUBSCRIBE", b"d").await;
+    peer.settle().await;
+    assert_eq!(xpub.topic_count(), 3);
+    peer.send_command("SUBSCRIBE", b"e").await;
+    let error = ProtocolError::TooManySubscriptions { limit: 3 };
+    assert_eq!(disconnected(&mut monitor).await, DisconnectReason::Protocol(error));
+    peer.expect_closed().await;
+    assert_eq!(xpub.topic_count(), 0);
+    // B5.10: the application hears the end of all that it heard the beginning of.
+    let mut held = std::collections::BTreeSet::new();
+    while let Ok(note) = xpub.try_recv() {
+        if note[0][0] == 1 {
+            assert!(held.insert(note[0][1..].to_vec()));
+        } else {
+            assert!(held.remove(&note[0][1..]));
+        }
+    }
+    assert!(held.is_empty(), "{held:?}");
+    good.send_command("SUBSCRIBE", b"a").await;
+    good.settle().await;
+}
+
+#[tokio::test]
+async fn d13_the_bytes_of_all_topics_are_limited_together() {
+    let (_xpub, mut monitor, mut peer) = limited().await;
+    peer.send_command("SUBSCRIBE", b"1234567890").await;
+    // In the old form.
+    peer.send_msg(&[b"\x01abcdefghij"]).await;
+    peer.settle().await;
+    peer.send_msg(&[b"\x01k"]).await;
+    let error = ProtocolError::OversizedSubscriptions { limit: 20 };
+    assert_eq!(disconnected(&mut monitor).await, DisconnectReason::Protocol(error));
+}
+
+#[tokio::test]
+async fn d14_a_topic_is_4_kib_long_at_most() {
+    for old_form in [false, true] {
+        let publisher = Pub::new();
+        let mut monitor = publisher.monitor();
+        let mut peer = raw(&publisher).await;
+        for length in [4096, 4097] {
+            if old_form {
+                peer.send_msg(&[&vec![1; length + 1]]).await;
+            } else {
+                peer.send_command("SUBSCRIBE", &vec![b'x'; length]).await;
+            }
+            publisher.wait_for_subscribers(1).soon().await.unwrap();
+        }
+        let error = ProtocolError::OversizedTopic { size: 4097, limit: 4096 };
+        assert_eq!(disconnected(&mut monitor).await, DisconnectReason::Protocol(error));
+    }
+}
+
+#[tokio::test]
+async fn d13_the_defaults_and_none_over_inproc_where_the_peer_is_this_program() {
+    let publisher = Pub::new();
+    let mut monitor = publisher.monitor();
+    let mut peer = raw(&publisher).await;
+    for i in 0..=100_000_u32 {
+        peer.send_command("SUBSCRIBE", &i.to_be_bytes()).await;
+        if i == 99_999 {
+            peer.settle().await;
+            assert_eq!(publisher.topic_count(), 100_000);
+        }
+    }
+    let error = ProtocolError::TooManySubscriptions { limit: 100_000 };
+    assert_eq!(disconnected(&mut monitor).await, DisconnectReason::Protocol(error));
+
+    let context = sinew::Context::new();
+    let publisher = Pub::builder().context(&context).max_subscriptions_per_peer(1).max_topic_len(1);
+    let publisher = publisher.build().unwrap();
+    let sub = Sub::builder().context(&context).build().unwrap();
+    join(Medium::Inproc, &publisher, &sub).await;
+    sub.subscribe("one");
+    sub.subscribe("two");
+    assert_eq!(publisher.topic_count(), 2);
 }

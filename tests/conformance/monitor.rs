@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sinew::{DisconnectReason, DropReason, EventKind, Monitor, Pub, Pull, Push};
+use sinew::{DisconnectReason, DropReason, EventKind, Monitor, Pub, Pull, Push, Rep, Router};
 
-use crate::kit::{Soon, answer, bind, counted, raw, raw_server, until, unused_tcp};
+use crate::kit::{Soon, answer, bind, counted, raw, raw_named, raw_server, until, unused_tcp};
 use crate::support::raw_peer::RawListener;
 
 async fn kinds(monitor: &mut Monitor, count: usize) -> Vec<EventKind> {
@@ -122,9 +122,8 @@ async fn losses_are_told_with_their_number_and_reason() {
 
 /// The doc of `EventKind::Dropped`: the first at a high-water mark, until there is room again.
 #[tokio::test]
-#[ignore = "documented and not implemented: nobody emits DropReason::HighWaterMark"]
 async fn a_publisher_s_drops_at_the_mark_are_told_once() {
-    let publisher = Pub::builder().send_hwm(1).send_buffer(4096).build().unwrap();
+    let publisher = Pub::builder().send_hwm(1).send_buffer(4096).linger(Duration::ZERO).build().unwrap();
     let mut monitor = publisher.monitor();
     let mut peer = raw(&publisher).await;
     peer.send_command("SUBSCRIBE", b"").await;
@@ -133,7 +132,48 @@ async fn a_publisher_s_drops_at_the_mark_are_told_once() {
         publisher.send(vec![0; 8_000_000]).soon().await.unwrap();
     }
     assert_eq!(publisher.stats().dropped.high_water_mark, 4);
-    until(&mut monitor, EventKind::Dropped { reason: DropReason::HighWaterMark, count: 1 }).await;
+    let dropped = EventKind::Dropped { reason: DropReason::HighWaterMark, count: 1 };
+    let told = until(&mut monitor, dropped.clone()).await;
+    assert!(told.peer.is_some());
+    // There is room again, and again none.
+    peer.recv_msg().await;
+    counted(&publisher, |stats| stats.queued == 0).await;
+    for _ in 0..2 {
+        publisher.send(vec![0; 8_000_000]).soon().await.unwrap();
+    }
+    until(&mut monitor, dropped.clone()).await;
+    publisher.close().soon().await;
+    drop((publisher, peer));
+    while let Some(event) = monitor.recv().soon().await {
+        assert_ne!(event.kind, dropped, "told more than once");
+    }
+}
+
+#[tokio::test]
+async fn a_router_s_and_a_rep_s_drops_at_the_mark_are_told_once() {
+    const LARGE: usize = 8_000_000;
+    let dropped = EventKind::Dropped { reason: DropReason::HighWaterMark, count: 1 };
+    let router = Router::builder().send_hwm(1).send_buffer(4096).build().unwrap();
+    let mut monitor = router.monitor();
+    let endpoint = bind(&router).await;
+    let _peer = raw_named(&endpoint, "DEALER", b"slow").await;
+    router.wait_for_peers(1).soon().await.unwrap();
+    for _ in 0..3 {
+        router.send("slow", vec![0; LARGE]).soon().await.unwrap();
+    }
+    until(&mut monitor, dropped.clone()).await;
+    assert_eq!(router.stats().dropped.high_water_mark, 2);
+
+    let rep = Rep::builder().send_hwm(1).send_buffer(4096).build().unwrap();
+    let mut monitor = rep.monitor();
+    let mut peer = raw(&rep).await;
+    for _ in 0..3 {
+        peer.send_msg(&[b"", b"request"]).await;
+        rep.recv().soon().await.unwrap();
+        rep.send(vec![0; LARGE]).soon().await.unwrap();
+    }
+    until(&mut monitor, dropped).await;
+    assert_eq!(rep.stats().dropped.high_water_mark, 2);
 }
 
 #[tokio::test]

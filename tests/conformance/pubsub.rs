@@ -2,7 +2,8 @@
 
 use sinew::{Pub, RecvError, SendErrorKind, Sub, XPub, XSub};
 
-use crate::kit::{MEDIA, Medium, Socket, Soon, bind, counted, join, raw, raw_server};
+use crate::kit::{MEDIA, Medium, Socket, Soon, answer, bind, counted, join, raw, raw_server};
+use crate::support::raw_peer::command_body;
 
 #[tokio::test]
 async fn b5_1_one_copy_however_many_topics_match() {
@@ -284,6 +285,36 @@ async fn b6_3_an_xsub_sends_subscriptions_and_user_messages_and_never_waits() {
     }
     for _ in 0..1000 {
         xsub.try_send("more than fits").unwrap();
+    }
+}
+
+/// As libzmq: each frame of a message may be a subscription, and is recorded and replayed then.
+#[tokio::test]
+async fn b6_3_b5_16_subscriptions_within_a_message_of_an_xsub_are_recorded_and_replayed() {
+    for only_first in [false, true] {
+        let xsub = XSub::builder().only_first_subscribe(only_first).build().unwrap();
+        let (listener, mut peer) = raw_server(&xsub).await;
+        xsub.send(["\x01A", "user", "\x01B"]).soon().await.unwrap();
+        let mut topics = if only_first { vec!["A"] } else { vec!["A", "B"] };
+        let user: &[&[u8]] = if only_first { &[b"user", b"\x01B"] } else { &[b"user"] };
+        let mut got = (Vec::new(), Vec::new());
+        while got.0.len() < topics.len() || got.1.len() < user.len() {
+            let frame = peer.recv_frame().await;
+            if frame.flags & 4 == 0 { got.1.push(frame.body) } else { got.0.push(frame.body) }
+        }
+        assert_eq!(
+            got.0,
+            topics.iter().map(|topic| command_body("SUBSCRIBE", topic.as_bytes())).collect::<Vec<_>>()
+        );
+        assert_eq!(got.1, user);
+        assert_eq!(xsub.topic_count(), topics.len());
+        drop(peer);
+        let (mut peer, _) = answer(&listener, "PUB", 1).await;
+        while !topics.is_empty() {
+            let (name, topic) = peer.recv_command().await;
+            assert_eq!(name, "SUBSCRIBE");
+            topics.retain(|held| held.as_bytes() != topic);
+        }
     }
 }
 

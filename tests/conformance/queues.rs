@@ -232,6 +232,82 @@ async fn c3_1_c3_2_credit_comes_back_by_half_of_the_mark_at_the_latest() {
     assert_eq!(fill(&push), 5);
 }
 
+/// After libzmq's `test_sockopt_hwm`: 1 + 1, then 5 + 1.
+#[tokio::test]
+async fn c4_1_a_raised_mark_applies_to_the_peers_that_are_there_over_inproc_at_both_ends() {
+    let context = sinew::Context::new();
+    let push = Push::builder().context(&context).send_hwm(1).build().unwrap();
+    let pull = Pull::builder().context(&context).recv_hwm(1).build().unwrap();
+    join(Medium::Inproc, &pull, &push).await;
+    assert_eq!(fill(&push), 2);
+    let mut sending = Box::pin(push.send("the third"));
+    assert!(futures::poll!(&mut sending).is_pending());
+    push.set_send_hwm(5);
+    sending.soon().await.unwrap();
+    assert_eq!(fill(&push), 3);
+    let mut sending = Box::pin(push.send("the seventh"));
+    assert!(futures::poll!(&mut sending).is_pending());
+    pull.set_recv_hwm(4);
+    sending.soon().await.unwrap();
+    assert_eq!(fill(&push), 2);
+    // Credit comes by halves of the new sum.
+    for _ in 0..5 {
+        pull.recv().soon().await.unwrap();
+    }
+    assert_eq!(fill(&push), 5);
+    push.set_send_hwm(0);
+    (0..5000).for_each(|_| push.try_send("x").unwrap());
+}
+
+#[tokio::test]
+async fn c4_1_a_raised_send_mark_applies_to_connections_and_to_those_to_come() {
+    let push = Push::builder().send_hwm(2).build().unwrap();
+    push.connect(unused_tcp()).await.unwrap();
+    assert_eq!(fill(&push), 2);
+    let mut sending = Box::pin(push.send("the third"));
+    assert!(futures::poll!(&mut sending).is_pending());
+    push.set_send_hwm(5);
+    sending.soon().await.unwrap();
+    assert_eq!(fill(&push), 2);
+    push.connect(unused_tcp()).await.unwrap();
+    assert_eq!(fill(&push), 5);
+}
+
+#[tokio::test]
+async fn c4_1_a_raised_receive_mark_has_a_stopped_connection_read_on() {
+    let pull = Pull::builder().recv_hwm(2).build().unwrap();
+    let mut peer = raw(&pull).await;
+    // More than a connection reads ahead of a full queue, with what the kernel holds.
+    for _ in 0..20 {
+        peer.send_msg(&[&[0; 100_000]]).await;
+    }
+    counted(&pull, |stats| stats.unread == 2).await;
+    pull.set_recv_hwm(20);
+    counted(&pull, |stats| stats.unread == 20).await;
+}
+
+#[tokio::test]
+async fn c4_2_a_lowered_mark_drops_nothing_and_sends_wait_until_they_are_under_it() {
+    let context = sinew::Context::new();
+    let push = Push::builder().context(&context).send_hwm(5).build().unwrap();
+    let pull = Pull::builder().context(&context).recv_hwm(5).build().unwrap();
+    join(Medium::Inproc, &pull, &push).await;
+    for i in 0..10_u8 {
+        push.try_send(&[i]).unwrap();
+    }
+    push.set_send_hwm(1);
+    pull.set_recv_hwm(3);
+    assert_eq!(push.stats().queued, 10);
+    for i in 0..6_u8 {
+        assert_eq!(pull.recv().soon().await.unwrap(), &[i]);
+        assert_eq!(push.try_send("x").unwrap_err().kind(), SendErrorKind::Full, "{i}");
+    }
+    for i in 6..10_u8 {
+        assert_eq!(pull.recv().soon().await.unwrap(), &[i]);
+    }
+    assert_eq!(fill(&push), 4);
+}
+
 #[tokio::test]
 async fn c5_1_c5_2_a_closed_socket_goes_on_to_a_peer_that_is_not_there_yet() {
     for medium in [Medium::Tcp, Medium::Ipc] {
@@ -327,6 +403,30 @@ async fn c5_3_dropping_the_last_clone_closes_and_another_clone_keeps_open() {
     assert_eq!(peer.recv_msg().await, [b"x"]);
     drop(clone);
     peer.expect_closed().await;
+}
+
+#[tokio::test]
+async fn c5_3_c5_5_what_is_dropped_unread_is_counted() {
+    let pull = Pull::builder().recv_hwm(5).build().unwrap();
+    let mut peer = raw(&pull).await;
+    for i in 0..8_u8 {
+        peer.send_msg(&[&[i]]).await;
+    }
+    peer.settle().await;
+    pull.recv().soon().await.unwrap();
+    // Those read ahead included, and those of a peer that has left.
+    let closed = pull.close().soon().await;
+    assert_eq!((closed.unread, pull.close().soon().await.unread), (7, 7));
+    let stats = pull.stats();
+    assert_eq!((stats.received, stats.unread, stats.dropped.unread), (1, 0, 7));
+
+    let pull = Pull::new();
+    let (listener, mut peer) = raw_server(&pull).await;
+    peer.send_msg(&[b"one"]).await;
+    peer.settle().await;
+    pull.disconnect(&listener.endpoint()[..]).unwrap();
+    assert_eq!(pull.stats().dropped.unread, 1);
+    assert_eq!(pull.close().soon().await.unread, 0);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use sinew::{
 };
 
 use crate::kit::{
-    MEDIA, Socket, Soon, answer, counted, disconnected, event, handshake_failed, raw_server, until,
+    MEDIA, Socket, Soon, answer, bind, counted, disconnected, event, handshake_failed, raw_server, until,
     unused_tcp,
 };
 use crate::support::raw_peer::RawListener;
@@ -261,4 +261,27 @@ async fn c6_5_at_most_once_over_many_losses() {
     }
     sender.abort();
     assert!(received.windows(2).all(|pair| pair[0] < pair[1]), "{received:?}");
+}
+
+#[tokio::test]
+async fn c6_3_a_peer_that_refuses_after_the_handshake_does_not_reset_the_back_off() {
+    let taken = sinew::Pair::new();
+    let (endpoint, first) = (bind(&taken).await, sinew::Pair::new());
+    first.connect(&endpoint[..]).await.unwrap();
+    taken.wait_for_peers(1).soon().await.unwrap();
+    let second = sinew::Pair::builder().reconnect_interval(Duration::from_millis(8)).build().unwrap();
+    let mut monitor = second.monitor();
+    second.connect(&endpoint[..]).await.unwrap();
+    let mut delays = Vec::new();
+    for _ in 0..5 {
+        delays.push(
+            event(&mut monitor, |event| match event.kind {
+                EventKind::Retrying(delay) => Some(delay),
+                _ => None,
+            })
+            .await,
+        );
+    }
+    // 8 ms, 16, 32, 64, 128, each less half of it at most.
+    assert!(delays.is_sorted() && delays[4] >= Duration::from_millis(64), "{delays:?}");
 }

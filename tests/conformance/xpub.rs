@@ -220,3 +220,46 @@ async fn b5_5_an_xpub_that_connects_sees_the_subscriptions_of_each_connection() 
     drop(sub);
     assert_eq!(note(&xpub).await, "-A");
 }
+
+/// A waker that asks a socket for something that it keeps under a lock.
+struct Asking(Sub, std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Asking {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.1.store(self.0.topic_count(), std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+/// ARCHITECTURE, Locks: wakers are fired after the lock. Were `subscriptions` still held, the thread would lock itself
+/// out; so it runs beside the test.
+#[test]
+fn no_lock_is_held_when_a_subscription_wakes_somebody() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let context = sinew::Context::new();
+            let xpub = XPub::builder().context(&context).build().unwrap();
+            let sub = Sub::builder().context(&context).subscribe("first").build().unwrap();
+            let endpoint = crate::kit::inproc();
+            xpub.bind(&endpoint[..]).await.unwrap();
+            let asking = std::sync::Arc::new(Asking(sub.clone(), 0.into()));
+            let waker = std::task::Waker::from(asking.clone());
+            let mut cx = std::task::Context::from_waker(&waker);
+            let seen = || asking.1.swap(0, std::sync::atomic::Ordering::SeqCst);
+            for topics in 1..=3 {
+                let mut note = std::pin::pin!(xpub.recv());
+                assert!(note.as_mut().poll(&mut cx).is_pending());
+                match topics {
+                    1 => sub.connect(&endpoint[..]).await.unwrap(),
+                    2 => sub.subscribe("second"),
+                    _ => sub.unsubscribe("second"),
+                }
+                assert!(seen() > 0, "step {topics}: nobody was woken");
+                note.await.unwrap();
+            }
+        });
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(crate::support::DEADLINE).expect("a waker that asks the socket is never answered");
+}

@@ -94,7 +94,7 @@ impl Scheduler {
             Nack::Reject { .. } => self.bury(ix, FailReason::Rejected),
             _ if delivery == Delivery::AtMostOnce => self.lose(ix),
             Nack::Retry { delay, .. } => self.retry(ix, &retry, delay),
-            Nack::Crash { .. } => self.crashed(ix, &retry),
+            Nack::Crash { .. } => self.crashed(ix, &retry, false),
         }
         self.turn_over(worker, queue);
     }
@@ -158,7 +158,7 @@ impl Scheduler {
 
     /// Keeps what a person will want to know, should this have been the last time.
     pub(super) fn blame(&mut self, ix: Ix, worker: Ix, error: &Frame) {
-        let name = self.workers.get(worker).map(|worker| worker.name.clone()).unwrap_or_default();
+        let name = self.workers.get(worker).map(|worker| worker.about.name.clone()).unwrap_or_default();
         if let Some(task) = self.tasks.get_mut(ix) {
             let extra = task.extra();
             extra.error = error.clone();
@@ -190,7 +190,7 @@ impl Scheduler {
     }
 
     /// It took its worker down, or part of it: alone from now on, or never again.
-    pub(super) fn crashed(&mut self, ix: Ix, retry: &Retry) {
+    pub(super) fn crashed(&mut self, ix: Ix, retry: &Retry, front: bool) {
         let Some(task) = self.tasks.get_mut(ix) else { return };
         task.begin();
         task.crashes = task.crashes.saturating_add(1);
@@ -201,7 +201,7 @@ impl Scheduler {
         } else {
             self.count_redelivery(ix);
             self.begin_waiting(ix);
-            self.line_up_alone(ix);
+            self.line_up_alone(ix, front);
         }
     }
 
@@ -213,7 +213,7 @@ impl Scheduler {
         if delay > Duration::ZERO {
             self.put_aside(ix, place, delay);
         } else if crashes > 0 {
-            self.line_up_alone(ix);
+            self.line_up_alone(ix, true);
         } else {
             self.line_up(ix, true);
         }

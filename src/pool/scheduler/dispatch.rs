@@ -164,7 +164,7 @@ impl Scheduler {
             redelivered,
             body: task.body.clone(),
         };
-        tracing::trace!(task = id.0, attempt = task.attempt, queue = ?queue.name, worker = ?worker.name, "given");
+        tracing::trace!(task = id.0, attempt = task.attempt, queue = ?queue.name, worker = ?worker.about.name, "given");
         worker.tasks.push_back(&mut self.tasks.slab, ix);
         worker.in_flight += 1;
         let session = worker.session;

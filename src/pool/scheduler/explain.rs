@@ -210,20 +210,20 @@ impl Scheduler {
         let names = |full: bool| -> Vec<Frame> {
             let which =
                 workers.iter().filter(|worker| (worker.credit() <= 0 || worker.reserved.is_some()) == full);
-            which.take(NAMES).map(|worker| worker.name.clone()).collect()
+            which.take(NAMES).map(|worker| worker.about.name.clone()).collect()
         };
         // One who is merely full will have room again: that is what the task waits for.
         let taking = workers.iter().any(|worker| !worker.suspect && !worker.draining && !worker.congested);
         if taking {
             Explanation::NoCredit { workers: names(true) }
         } else {
-            let workers = workers.iter().take(NAMES).map(|worker| worker.name.clone()).collect();
+            let workers = workers.iter().take(NAMES).map(|worker| worker.about.name.clone()).collect();
             Explanation::NotTaking { workers }
         }
     }
 
     fn worker_name(&self, ix: Ix) -> Frame {
-        self.workers.get(ix).map(|worker| worker.name.clone()).unwrap_or_default()
+        self.workers.get(ix).map(|worker| worker.about.name.clone()).unwrap_or_default()
     }
 }
 

@@ -123,8 +123,8 @@ impl Scheduler {
             queues.dedup();
             WorkerFigures {
                 id: worker.session.0,
-                name: worker.name.clone(),
-                address: worker.address.clone(),
+                name: worker.about.name.clone(),
+                address: worker.about.address.clone(),
                 response_time: known(worker.service),
                 availability: availability(worker),
                 capacity: worker.capacity,
@@ -132,7 +132,7 @@ impl Scheduler {
                 in_flight: worker.in_flight,
                 oldest: oldest.map(|task| self.now.since(task.moment)),
                 queues: queues.iter().filter_map(|queue| Some(self.queue(*queue)?.name.clone())).collect(),
-                tags: worker.tags.clone(),
+                tags: worker.about.tags.clone(),
                 done: worker.done,
                 failed: worker.failed,
                 age: self.now.since(worker.joined),

@@ -65,12 +65,16 @@ impl Scheduler {
     }
 
     /// Puts a waiting task among those that run alone.
-    pub(super) fn line_up_alone(&mut self, ix: Ix) {
+    pub(super) fn line_up_alone(&mut self, ix: Ix, front: bool) {
         let Some(task) = self.tasks.get_mut(ix) else { return };
         task.place = Place::Solo;
         let (queue, class) = (task.queue, task.class);
         if let Some(class) = self.queues.get_mut(queue as usize).and_then(|queue| queue.class(class)) {
-            class.solo.push_back(&mut self.tasks.slab, ix);
+            if front {
+                class.solo.push_front(&mut self.tasks.slab, ix);
+            } else {
+                class.solo.push_back(&mut self.tasks.slab, ix);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use super::wheel::Timer;
 use super::workers::{Membership, Worker};
 use crate::message::Frame;
 use crate::pool::policy::Delivery;
-use crate::pool::protocol::{Lease, Session, ToWorker, WorkerHello};
+use crate::pool::protocol::{FailReason, Lease, Session, ToWorker, WorkerHello};
 use crate::pool::time::Time;
 
 /// The most queues that a worker may serve, and the most tags that it may have.
@@ -55,7 +55,7 @@ impl Scheduler {
         let beat = self.now + self.beat();
         if let Some(worker) = self.workers.get_mut(ix) {
             worker.timer = self.wheel.set(beat, Timer::Worker(ix));
-            tracing::debug!(worker = ?worker.name, address = ?worker.address, "joined");
+            tracing::debug!(worker = ?worker.about.name, address = ?worker.about.address, "joined");
         }
         self.offer(ix);
         let memberships = self.workers.get(ix).map_or(0, |worker| worker.memberships.len());
@@ -73,7 +73,7 @@ impl Scheduler {
             return;
         }
         let Some(queue) = self.queue(queue_ix) else { return };
-        let fitting = queue.classes.iter().zip(0_u16..).filter(|(class, _)| class.fits(&worker.tags));
+        let fitting = queue.classes.iter().zip(0_u16..).filter(|(class, _)| class.fits(&worker.about.tags));
         let fitting: Vec<u16> = fitting.map(|(_, number)| number).collect();
         for class in fitting {
             self.unpark_all(queue_ix, class);
@@ -85,8 +85,8 @@ impl Scheduler {
     pub(super) fn join_class(&mut self, ix: Ix, queue: Ix, class_number: u16) {
         let Some(worker) = self.workers.get_mut(ix) else { return };
         let class = self.queues.get_mut(queue as usize).and_then(|queue| queue.class(class_number));
-        if let Some(class) = class.filter(|class| class.fits(&worker.tags)) {
-            let seat = class.join(ix, worker.name.clone(), worker.capacity, worker.weight);
+        if let Some(class) = class.filter(|class| class.fits(&worker.about.tags)) {
+            let seat = class.join(ix, worker.about.name.clone(), worker.capacity, worker.weight);
             worker.memberships.push(Membership { queue, class: class_number, seat });
             self.update_worker(ix);
         }
@@ -102,7 +102,7 @@ impl Scheduler {
         if task.in_flight() {
             let (holder, now) = (task.worker, self.now);
             // Its last connection has not been seen to end yet.
-            let name = |worker: &Worker| worker.name.clone();
+            let name = |worker: &Worker| worker.about.name.clone();
             if self.workers.get(holder).map(name) != self.workers.get(worker_ix).map(name) {
                 return;
             }
@@ -137,7 +137,7 @@ impl Scheduler {
         let Some(worker) = self.workers.get_mut(ix) else { return };
         worker.seen = now;
         if std::mem::take(&mut worker.suspect) {
-            tracing::debug!(worker = ?worker.name, "is back");
+            tracing::debug!(worker = ?worker.about.name, "is back");
             self.offer(ix);
         }
     }
@@ -150,7 +150,7 @@ impl Scheduler {
         worker.timer = NIL;
         let dies = worker.seen + beat.saturating_mul(liveness);
         if dies <= now {
-            tracing::debug!(worker = ?worker.name, "silent for too long");
+            tracing::debug!(worker = ?worker.about.name, "silent for too long");
             self.totals.silent += 1;
             self.remove_worker(ix, Leave::Silent);
             return;
@@ -159,7 +159,7 @@ impl Scheduler {
         let suspected = worker.seen + beat.mul_f64(1.5);
         if suspected <= now && !worker.suspect {
             worker.suspect = true;
-            tracing::debug!(worker = ?worker.name, "has missed a heartbeat");
+            tracing::debug!(worker = ?worker.about.name, "has missed a heartbeat");
             self.update_worker(ix);
         }
         let Some(worker) = self.workers.get_mut(ix) else { return };
@@ -203,7 +203,7 @@ impl Scheduler {
         self.wheel.cancel(&mut worker.timer);
         worker.draining = true;
         self.worker_sessions.remove(&worker.session);
-        tracing::debug!(worker = ?worker.name, ?leave, tasks = worker.in_flight, "left");
+        tracing::debug!(worker = ?worker.about.name, ?leave, tasks = worker.in_flight, "left");
         let memberships = std::mem::take(&mut worker.memberships);
         for Membership { queue, class, seat } in &memberships {
             self.unpark_all(*queue, *class);
@@ -238,11 +238,11 @@ impl Scheduler {
             _ if once => self.lose(ix),
             Place::Running if leave == Leave::Lost => {
                 self.blame(ix, worker, &Frame::from("its worker was lost"));
-                self.crashed(ix, &retry);
+                self.crashed(ix, &retry, true);
             }
             Place::Running if leave == Leave::Silent && starts >= retry.max_starts => {
                 self.blame(ix, worker, &Frame::from("its worker fell silent"));
-                self.bury(ix, crate::pool::protocol::FailReason::Exhausted);
+                self.bury(ix, FailReason::Exhausted);
             }
             _ => self.again(ix, Duration::ZERO, Place::Ready),
         }

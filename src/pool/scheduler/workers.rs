@@ -19,12 +19,19 @@ pub(super) struct Membership {
     pub(super) seat: Seat,
 }
 
+/// What does not change, and is not looked at for each task: apart, so that ten thousand workers take less of the
+/// processor's caches.
 #[derive(Debug)]
-pub(super) struct Worker {
-    pub(super) session: Session,
+pub(super) struct About {
     pub(super) name: Frame,
     pub(super) address: Frame,
     pub(super) tags: Vec<Frame>,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) session: Session,
+    pub(super) about: Box<About>,
     pub(super) capacity: u32,
     pub(super) weight: f64,
     /// It reports what it begins; else a dispatch is the begin.
@@ -60,9 +67,7 @@ impl Worker {
         let granted = i64::from(hello.capacity) + i64::from(hello.prefetch);
         Self {
             session,
-            name: hello.name,
-            address: hello.address,
-            tags: hello.tags,
+            about: Box::new(About { name: hello.name, address: hello.address, tags: hello.tags }),
             capacity: hello.capacity,
             weight: hello.weight,
             reports_starts: hello.prefetch > 0,

@@ -61,7 +61,8 @@ impl<'a> TaskInfo<'a> {
 #[derive(Debug)]
 pub struct Member {
     pub(crate) worker: u32,
-    name: Frame,
+    /// Apart: it is not looked at for each task.
+    name: Box<Frame>,
     capacity: u32,
     weight: f64,
     in_flight: u32,
@@ -75,7 +76,7 @@ pub struct Member {
 impl Member {
     /// What it calls itself.
     #[must_use]
-    pub const fn name(&self) -> &Frame {
+    pub fn name(&self) -> &Frame {
         &self.name
     }
 
@@ -191,7 +192,7 @@ impl Candidates {
         let weight = if weight.is_finite() && weight > 0.0 { weight.clamp(1e-6, 1e6) } else { 1.0 };
         let member = Member {
             worker,
-            name,
+            name: Box::new(name),
             capacity: capacity.max(1),
             weight,
             in_flight: 0,

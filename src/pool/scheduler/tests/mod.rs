@@ -1,6 +1,13 @@
 //! The scheduler, driven by hand: a rig with a clock of its own.
 
 mod audit;
+mod cost;
+mod delivery;
+mod explain;
+mod flow;
+mod memory;
+mod order;
+mod presence;
 mod sim;
 
 use std::time::Duration;

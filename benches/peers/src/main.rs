@@ -1,0 +1,5 @@
+//! Sinew beside its peers; see the library.
+
+fn main() -> std::process::ExitCode {
+    sinew_peers::main()
+}
