@@ -266,9 +266,9 @@ impl<'a> Session<'a> {
             if self.hand_over(cx, &mut budget).is_err() {
                 return;
             }
-            self.make_room();
-            match self.stream.try_read_buf(&mut self.input) {
-                Ok(count) if count > 0 => {}
+            let room = self.buffer.make_room(self.decoder.needed());
+            match self.stream.try_read_buf(&mut self.buffer.input, room) {
+                Ok(count) if count > 0 => self.buffer.adapt(count, room),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !matches!(self.stream.poll_read_ready(cx), Poll::Ready(Ok(()))) {
                         return;
