@@ -153,12 +153,15 @@ impl Shared {
         let mut ended = Vec::with_capacity(said.len());
         {
             let mut state = self.state();
+            let mut parts = false;
             for said in said.drain(..) {
+                parts |= matches!(said, ToClient::Partial { .. });
                 if let Some(end) = state.take_in(said) {
                     ended.push(end);
                 }
             }
-            if !state.paused
+            if parts
+                && !state.paused
                 && let Some(link) = &state.link
                 && state.open.values().any(Open::is_behind)
             {
