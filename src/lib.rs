@@ -11,6 +11,8 @@ mod message;
 mod monitor;
 mod options;
 mod pipe;
+#[cfg(feature = "pool")]
+pub mod pool;
 mod proto;
 mod proxy;
 
@@ -33,8 +35,8 @@ pub use proto::{HandshakeError, ProtocolError, SocketType};
 
 pub use proxy::{Capture, Device, proxy};
 pub use socket::{
-    Closed, Dealer, DealerBuilder, Pair, PairBuilder, Pub, PubBuilder, Pull, PullBuilder, Push, PushBuilder,
-    Rep, RepBuilder, Req, ReqBuilder, Router, RouterBuilder, RouterEvent, RoutingId, Sub, SubBuilder, XPub,
-    XPubBuilder, XSub, XSubBuilder,
+    Closed, Dealer, DealerBuilder, Pair, PairBuilder, PeerId, Pub, PubBuilder, Pull, PullBuilder, Push,
+    PushBuilder, Rep, RepBuilder, Req, ReqBuilder, Router, RouterBuilder, RouterEvent, RoutingId, Sub,
+    SubBuilder, XPub, XPubBuilder, XSub, XSubBuilder,
 };
 pub use stats::{Dropped, PeerStats, Stats};

@@ -1,4 +1,5 @@
-//! `src/proto` and `src/routing` stay free of the runtime, the network and everything above them.
+//! `src/proto`, `src/routing` and the pool's scheduler stay free of the runtime, the network, the clock and everything
+//! above them.
 
 #![allow(clippy::expect_used, reason = "a test that cannot go on says why and stops")]
 
@@ -6,12 +7,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const ABOVE: [&str; 4] = ["tokio", "std::net", "crate::engine", "crate::socket"];
+const IO: [&str; 3] = ["std::thread", "Instant", "SystemTime"];
 
 #[test]
 fn proto_and_routing_reach_for_nothing_above_them() {
+    check(&["proto", "routing"], &ABOVE);
+}
+
+#[test]
+fn the_scheduler_has_no_runtime_no_network_and_no_clock() {
+    check(&["pool/scheduler", "pool/strategy"], &[&ABOVE[..], &IO[..]].concat());
+}
+
+fn check(folders: &[&str], above: &[&str]) {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    for folder in ["proto", "routing"] {
+    for folder in folders {
         let files = sources(&src.join(folder));
         assert!(!files.is_empty(), "no sources in {folder}");
         for file in files {
@@ -19,7 +30,7 @@ fn proto_and_routing_reach_for_nothing_above_them() {
             let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
             for (number, line) in code {
                 found.extend(
-                    ABOVE
+                    above
                         .iter()
                         .filter(|name| line.contains(**name))
                         .map(|name| format!("{}:{}: {name}", file.display(), number + 1)),

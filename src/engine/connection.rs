@@ -91,7 +91,7 @@ async fn read(stream: &Stream, input: &mut BytesMut) -> io::Result<usize> {
     loop {
         // A handshake is small; what follows it is read in larger steps.
         input.reserve(512);
-        match stream.try_read_buf(input) {
+        match stream.try_read_buf(input, usize::MAX) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 std::future::poll_fn(|cx| stream.poll_read_ready(cx)).await?;
             }

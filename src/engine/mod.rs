@@ -11,6 +11,7 @@ mod dialer;
 pub(crate) mod inproc;
 mod listener;
 mod pending;
+mod read_buffer;
 mod session;
 
 pub(crate) use dialer::dial;

@@ -5,14 +5,16 @@
 
 use std::io;
 use std::mem;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::read_buffer::ReadBuffer;
 use crate::monitor::DisconnectReason;
 use crate::options::Heartbeat;
 use crate::pipe::{Control, PeerKey, Taken, Wakes, WireBuf, Writer};
@@ -22,18 +24,17 @@ use crate::proto::{
 use crate::socket::Core;
 use crate::transport::Stream;
 
-/// Reads in one poll, so that one busy peer leaves the others their share (D12).
-const READS: usize = 8;
+/// Bytes read in one poll: one busy peer leaves the others their share (D12), and the receiver gets them while they
+/// are still in the processor's cache.
+const READ: usize = 256 * 1024;
 /// Writes in one poll, so that one busy connection leaves the others their share.
 const WRITES: usize = 16;
 /// Reads of a connection that cannot be written to any more: more than a kernel holds.
 const LAST_READS: usize = 512;
 /// Commands in one poll (D18).
 const COMMANDS: usize = 64;
-/// The smallest and the largest read. It starts small, so that an idle peer costs little, and
-/// doubles when a read fills it.
-const READ_MIN: usize = 2 * 1024;
-const READ_MAX: usize = 128 * 1024;
+/// A connection idle for this long, or up to twice as long, gives up memory that it does not need.
+const IDLE: Duration = Duration::from_secs(5);
 /// The largest command after the handshake (D18).
 const MAX_COMMAND: usize = 64 * 1024;
 
@@ -62,13 +63,11 @@ pub(super) struct Session<'a> {
     /// The one PONG that is owed; a newer PING replaces it (D17).
     pong: Option<Bytes>,
 
-    /// Read and not yet decoded.
-    input: BytesMut,
+    buffer: ReadBuffer,
     decoder: Decoder,
     batch: Received,
     /// The inbox takes messages; while it does not, nothing is read (C2.4).
     open: bool,
-    read_size: usize,
 
     /// When the last byte came.
     heard: Instant,
@@ -78,6 +77,9 @@ pub(super) struct Session<'a> {
     heartbeat: Option<Heartbeat>,
     /// The peer asked to be given up if it is silent for this long (A9.4).
     ttl: Option<Duration>,
+    /// Something was read or written since the last review, which looks for memory to give up.
+    active: bool,
+    review: Option<Instant>,
     /// Closing: the end of linger.
     closing: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -105,15 +107,16 @@ impl<'a> Session<'a> {
             controls: Vec::new(),
             ping: false,
             pong: None,
-            input,
+            buffer: ReadBuffer::new(input),
             decoder: Decoder::new(limits),
             batch: Received::default(),
             open: true,
-            read_size: READ_MIN,
             heard: Instant::now(),
             pinged: Instant::now(),
             heartbeat: core.options.heartbeat.filter(|_| minor > 0),
             ttl: None,
+            active: false,
+            review: None,
             closing: None,
             timer: None,
         }
@@ -143,7 +146,9 @@ impl<'a> Session<'a> {
         }
         let write_on = written?;
         if read_on || write_on {
-            cx.waker().wake_by_ref();
+            // Not just a wake-up: current_thread would poll this task 61 times before it polls the future that it blocks
+            // on, which may be the receiver.
+            let _ = pin!(yield_now()).poll(cx);
         }
         self.poll_timer(cx)
     }
@@ -156,6 +161,7 @@ impl<'a> Session<'a> {
                 Taken::Finished => return Err(End::Flushed(self.closing.unwrap_or_else(Instant::now))),
                 Taken::Idle => return Ok(false),
                 Taken::Writer(mut writer) => {
+                    self.active = true;
                     self.put_commands(&mut writer.commands);
                     let written = writer.write();
                     held = Some(writer);
@@ -225,22 +231,23 @@ impl<'a> Session<'a> {
     /// Reads and hands over; says whether it stopped for its budget only.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let mut commands = COMMANDS;
-        for _ in 0..READS {
+        let mut budget = READ;
+        while budget > 0 {
             if !self.hand_over(cx, &mut commands)? {
                 return Ok(commands == 0);
             }
-            self.make_room();
-            let size = self.input.capacity() - self.input.len();
-            match self.stream.try_read_buf(&mut self.input) {
+            let room = self.buffer.make_room(self.decoder.needed());
+            match self.stream.try_read_buf(&mut self.buffer.input, room) {
                 Ok(0) => return Err(End::Lost(DisconnectReason::ClosedByPeer)),
                 Ok(count) => {
                     // A9.4, A9.7: any byte is a sign of life.
                     self.heard = Instant::now();
                     self.ttl = None;
-                    self.adapt(count, size);
+                    budget = budget.saturating_sub(count);
+                    self.active = true;
+                    self.buffer.adapt(count, room);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.release();
                     if self.stream.poll_read_ready(cx).map_err(lost)?.is_pending() {
                         return Ok(false);
                     }
@@ -259,9 +266,9 @@ impl<'a> Session<'a> {
             if self.hand_over(cx, &mut budget).is_err() {
                 return;
             }
-            self.make_room();
-            match self.stream.try_read_buf(&mut self.input) {
-                Ok(count) if count > 0 => {}
+            let room = self.buffer.make_room(self.decoder.needed());
+            match self.stream.try_read_buf(&mut self.buffer.input, room) {
+                Ok(count) if count > 0 => self.buffer.adapt(count, room),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !matches!(self.stream.poll_read_ready(cx), Poll::Ready(Ok(()))) {
                         return;
@@ -276,7 +283,7 @@ impl<'a> Session<'a> {
     /// full: that is how a slow receiver slows its peer down (C2.4).
     fn hand_over(&mut self, cx: &Context<'_>, commands: &mut usize) -> Result<bool, End> {
         loop {
-            let decoded = self.decoder.decode(&mut self.input, &mut self.batch);
+            let decoded = self.decoder.decode(&mut self.buffer.input, &mut self.batch);
             if !self.batch.is_empty() {
                 self.open = self.core.deliver(self.key, &mut self.batch).map_err(broken)?;
             }
@@ -311,45 +318,22 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Makes room for the next read: never more than has been received already, whatever size the
-    /// wire claims (D7).
-    fn make_room(&mut self) {
-        let needed = self.decoder.needed();
-        let trusted = self.input.len().max(self.read_size);
-        let spare = self.input.capacity() - self.input.len();
-        if needed > self.read_size {
-            self.input.reserve(needed.min(trusted));
-        } else if spare < needed || spare < self.read_size / 2 {
-            self.input.reserve(self.read_size);
-        }
-    }
-
-    /// Larger reads while they are filled, smaller ones when they are mostly empty.
-    fn adapt(&mut self, count: usize, size: usize) {
-        if count == size {
-            self.read_size = (self.read_size * 2).min(READ_MAX);
-        } else if count < self.read_size / 8 {
-            self.read_size = (self.read_size / 2).max(READ_MIN);
-        }
-    }
-
-    /// Nothing to read: gives large empty buffers back, so that idle peers cost little.
-    fn release(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > 2 * READ_MIN {
-            self.input = BytesMut::new();
-        }
-    }
-
     /// The one timer: the end of linger, the next PING, or the end of our patience with a peer that is silent, the
     /// shorter one in the middle of a message (D23).
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
             let patience = [self.ttl, self.heartbeat.map(|heartbeat| heartbeat.timeout)];
             let silent = patience.into_iter().flatten().min().map(|limit| self.heard + limit);
-            let stalled = self.core.options.progress_timeout.filter(|_| self.decoder.is_midway(&self.input));
+            let stalled =
+                self.core.options.progress_timeout.filter(|_| self.decoder.is_midway(&self.buffer.input));
             let stalled = stalled.map(|limit| self.heard + limit);
             let ping = self.heartbeat.map(|heartbeat| self.heard.max(self.pinged) + heartbeat.interval);
-            let Some(deadline) = [self.closing, silent, stalled, ping].into_iter().flatten().min() else {
+            if self.active && self.review.is_none() {
+                self.review = Some(Instant::now() + IDLE);
+            }
+            let Some(deadline) =
+                [self.closing, silent, stalled, ping, self.review].into_iter().flatten().min()
+            else {
                 self.timer = None;
                 return Ok(());
             };
@@ -379,6 +363,15 @@ impl<'a> Session<'a> {
             if ping == Some(deadline) {
                 self.ping(cx)?;
             }
+            if self.review == Some(deadline) {
+                self.review = None;
+                if !mem::take(&mut self.active) {
+                    self.buffer.shrink();
+                    self.core.outbox.lock().shrink(self.key);
+                } else {
+                    self.review = Some(deadline + IDLE);
+                }
+            }
         }
     }
 
@@ -388,7 +381,7 @@ impl<'a> Session<'a> {
         // sent and we have had no room to read.
         self.ping = !self.stream.is_read_closed();
         if self.ping && self.write(cx)? {
-            cx.waker().wake_by_ref();
+            let _ = pin!(yield_now()).poll(cx);
         }
         Ok(())
     }

@@ -97,6 +97,8 @@ pub(crate) struct InPipe {
     active: bool,
     /// Its peer has come and the application has not been told.
     arrived: bool,
+    /// The application does not want to hear of it for now.
+    paused: bool,
     /// The routing id by which a ROUTER's application knows the peer.
     pub(crate) id: Frame,
     pub(crate) received: u64,
@@ -137,6 +139,7 @@ impl InPipe {
             source: None,
             active: false,
             arrived: false,
+            paused: false,
             id,
             received: 0,
         }
@@ -309,6 +312,7 @@ impl Inbox {
     /// The peer is gone; what it sent stays readable, and counts as sent.
     pub(crate) fn end(&mut self, key: PeerKey, wakes: &mut Wakes) {
         let Some(mut pipe) = self.pipes.remove(key) else { return };
+        pipe.paused = false;
         pipe.finish(wakes);
         let unread = pipe.unread();
         if unread > 0 || self.announce {
@@ -415,11 +419,27 @@ impl Inbox {
     /// A pipe has something to say: `count` waiting receivers look again.
     pub(crate) fn activate(&mut self, key: PeerKey, count: usize, wakes: &mut Wakes) {
         let Some(pipe) = self.get_mut(key) else { return };
+        if pipe.paused {
+            return;
+        }
         if !pipe.active {
             pipe.active = true;
             self.active.add(key);
         }
         self.receivers.wake(count, wakes);
+    }
+
+    /// Takes a peer out of the rotation, or back in; its messages wait in its pipe meanwhile.
+    pub(crate) fn pause(&mut self, key: PeerKey, paused: bool, wakes: &mut Wakes) {
+        let Some(pipe) = self.pipes.get_mut(key).filter(|pipe| pipe.paused != paused) else { return };
+        pipe.paused = paused;
+        if paused {
+            pipe.active = false;
+            self.active.remove(key);
+        } else {
+            let unread = pipe.unread().max(1);
+            self.activate(key, unread, wakes);
+        }
     }
 
     /// Takes the next message into `message`, one per peer and turn (B0.4).

@@ -302,6 +302,17 @@ impl OutPipe {
         }
     }
 
+    /// Gives up the memory of what is empty.
+    pub(super) fn shrink(&mut self) {
+        if let Queue::Wire(queue) = &mut self.queue {
+            queue.shrink();
+        }
+        if let Station::Here(writer) = &mut self.writer {
+            writer.wire.shrink();
+            writer.commands.shrink_to_fit();
+        }
+    }
+
     /// Drops the writer, or has it dropped when it is given back.
     pub(super) fn abandon(&mut self) {
         self.writer = Station::Absent;

@@ -13,6 +13,9 @@ use crate::routing::{FanOut, Route};
 use super::out_pipe::{Control, Lend, OutPipe, Queue};
 use super::{Hwm, Level, PeerKey, Slot, WaitQueue, Wakes, WireBuf, Writer};
 
+/// Messages for each of many peers in a sender's turn.
+const SHARE: usize = 32;
+
 /// The outbound side of one socket: a pipe for each peer, the policy that picks among them, and
 /// the tasks waiting for room.
 #[derive(Debug)]
@@ -169,7 +172,7 @@ impl Outbox {
             pipe.push(prefix, message, size);
             pipe.alert(self.lockstep, wakes);
             ready.advance();
-            self.until_yield -= 1;
+            self.spend(size);
             return Ok(key);
         }
         Err(if self.pipes.is_empty() { Refusal::NoPeer } else { Refusal::Full })
@@ -196,7 +199,7 @@ impl Outbox {
             Some(pipe) => {
                 pipe.push(prefix, message, size);
                 pipe.alert(self.lockstep, wakes);
-                self.until_yield -= 1;
+                self.spend(size);
                 Ok(())
             }
         }
@@ -213,12 +216,12 @@ impl Outbox {
         wakes: &mut Wakes,
     ) -> Result<(), Refusal> {
         self.turn()?;
-        self.until_yield -= 1;
         self.select(message, invert);
         if let Some(only) = only {
             self.matched.retain(|key| *key == only);
         }
         let size = wire_size(&[], message);
+        self.spend(size);
         if wait_for_all && self.block_full(size) {
             return Err(Refusal::Full);
         }
@@ -307,12 +310,21 @@ impl Outbox {
         }
     }
 
+    /// Counts a message of `size` bytes against the sender's turn: large ones for several, so that they are written
+    /// while they are still in the processor's cache.
     #[inline]
-    const fn turn(&mut self) -> Result<(), Refusal> {
+    fn spend(&mut self, size: usize) {
+        self.until_yield = self.until_yield.saturating_sub(1 + size / 512);
+    }
+
+    #[inline]
+    fn turn(&mut self) -> Result<(), Refusal> {
         if self.closed {
             Err(Refusal::Closed)
         } else if self.until_yield == 0 {
-            self.until_yield = self.turn;
+            // Shared between many peers, a turn is long enough for each to get a few messages, and not a write for each.
+            let each = if matches!(self.route, Route::Balance(_)) { self.turn.min(SHARE) } else { 0 };
+            self.until_yield = self.turn.max(each.saturating_mul(self.pipes.len()));
             Err(Refusal::Yield)
         } else {
             Ok(())
@@ -365,6 +377,13 @@ impl Outbox {
         pipe.listen(waker);
         let writer = pipe.disconnect()?;
         Some(writer.map_or_else(WireBuf::default, |writer| writer.into_unwritten()))
+    }
+
+    /// Gives up memory that an idle peer does not need.
+    pub(crate) fn shrink(&mut self, key: PeerKey) {
+        if let Some(pipe) = self.pipes.get_mut(key) {
+            pipe.shrink();
+        }
     }
 
     /// The connection to `key` is no more.

@@ -11,10 +11,10 @@ use crate::proto::frame::{self, Header};
 
 /// From this size on a payload is queued by reference and gathered by `writev`; below it a copy
 /// into the buffer is cheaper than an entry of its own.
-const BY_REFERENCE: usize = 16 * 1024;
+const BY_REFERENCE: usize = 4 * 1024;
 
 /// A spent buffer larger than this is given back to the allocator instead of being reused.
-const KEEP: usize = 256 * 1024;
+const KEEP: usize = 512 * 1024;
 
 /// Framed messages, of which the front may have been written already.
 ///
@@ -94,6 +94,13 @@ impl WireBuf {
         let messages = self.advance(bytes);
         self.clear();
         Level { messages, bytes }
+    }
+
+    /// Gives up the memory of an empty one.
+    pub(super) fn shrink(&mut self) {
+        if self.is_empty() && self.frame_left == 0 && !self.more {
+            *self = Self::default();
+        }
     }
 
     /// Drops everything and, where it has grown large, its memory.

@@ -26,33 +26,67 @@ pub(crate) type RequestId = u64;
 
 /// From a client.
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most are the large one, and a box would be an allocation for each task"
+)]
 pub(crate) enum FromClient {
     /// Who it is, across reconnects; its request ids deduplicate under this name. Optional, first.
-    Hello { client: Frame },
-    Submit { id: RequestId, queue: Frame, options: SubmitOptions, body: Message },
-    Cancel { id: RequestId },
+    Hello {
+        client: Frame,
+    },
+    Submit {
+        id: RequestId,
+        queue: Frame,
+        options: SubmitOptions,
+        body: Message,
+    },
+    Cancel {
+        id: RequestId,
+    },
     /// Where a task stands; answered by `ToClient::Status`.
-    Status { id: RequestId },
+    Status {
+        id: RequestId,
+    },
 }
 
 /// To a client. Request ids are the client's own.
 #[derive(Debug, Clone)]
 pub(crate) enum ToClient {
     /// Only if `SubmitOptions::ack` asked for it.
-    Accept { id: RequestId },
-    Reject { id: RequestId, reason: RejectReason, retry_after: Duration },
-    Partial { id: RequestId, body: Message },
-    Result { id: RequestId, body: Message },
-    Failed { id: RequestId, reason: FailReason, text: Frame },
-    Status { id: RequestId, text: Frame },
+    Accept {
+        id: RequestId,
+    },
+    Reject {
+        id: RequestId,
+        reason: RejectReason,
+        retry_after: Duration,
+    },
+    Partial {
+        id: RequestId,
+        body: Message,
+    },
+    Result {
+        id: RequestId,
+        body: Message,
+    },
+    Failed {
+        id: RequestId,
+        reason: FailReason,
+        text: Frame,
+    },
+    Status {
+        id: RequestId,
+        text: Frame,
+    },
 }
 
 /// From a worker.
 #[derive(Debug, Clone)]
 pub(crate) enum FromWorker {
     Hello(WorkerHello),
-    /// More tasks may be outstanding by this many.
-    Credit(u32),
+    /// More tasks, or fewer, may be outstanding by this many. Fewer takes effect as tasks end.
+    Credit(i32),
     Started(Lease),
     Partial(Lease, Message),
     /// Acknowledges, carries the result, and gives one credit back.
@@ -66,10 +100,23 @@ pub(crate) enum FromWorker {
 
 /// To a worker.
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most are the large one, and a box would be an allocation for each task"
+)]
 pub(crate) enum ToWorker {
-    Welcome { heartbeat: Duration, liveness: u32 },
+    Welcome {
+        heartbeat: Duration,
+        liveness: u32,
+    },
     /// `budget` is what is left of the deadline; `redelivered`: some worker may have begun it before.
-    Task { lease: Lease, queue: Frame, budget: Option<Duration>, redelivered: bool, body: Message },
+    Task {
+        lease: Lease,
+        queue: Frame,
+        budget: Option<Duration>,
+        redelivered: bool,
+        body: Message,
+    },
     Cancel(Lease),
     Heartbeat,
     /// The broker does not know it (any more): it says Hello again.
@@ -85,10 +132,12 @@ pub(crate) struct WorkerHello {
     pub(crate) capacity: u32,
     pub(crate) prefetch: u32,
     pub(crate) tags: Vec<Frame>,
-    /// Its share under weighted strategies; 1 is usual.
+    /// Its share under weighted strategies; 1 is usual, and is taken for what is no positive number.
     pub(crate) weight: f64,
     /// What it still runs from before a reconnect.
     pub(crate) running: Vec<Lease>,
+    /// Where it connects from, for people to read. No codec knows it: who does the I/O fills it in.
+    pub(crate) address: Frame,
 }
 
 /// What a client asks for one task.
@@ -155,6 +204,12 @@ pub enum FailReason {
     Expired,
     /// It was cancelled.
     Cancelled,
-    /// At most once: its worker was lost.
+    /// At most once: its worker was lost, or failed.
     Lost,
+    /// Its queue was full, and it was the oldest there.
+    Dropped,
+    /// An operator removed it.
+    Purged,
+    /// It was done before, under this name; its result is no longer kept.
+    Forgotten,
 }

@@ -171,7 +171,7 @@ impl Core {
 
     /// A message that the outbox will not take: an error, unless it is an XSUB's subscription.
     #[cold]
-    fn refused(&self, refusal: Refusal, message: Message) -> Result<(), SendError> {
+    pub(super) fn refused(&self, refusal: Refusal, message: Message) -> Result<(), SendError> {
         match refusal {
             Refusal::Subscription => {
                 self.forward(&message);

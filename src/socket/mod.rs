@@ -37,7 +37,7 @@ pub use pull::{Pull, PullBuilder};
 pub use push::{Push, PushBuilder};
 pub use rep::{Rep, RepBuilder};
 pub use req::{Req, ReqBuilder};
-pub use router::{Router, RouterBuilder, RouterEvent, RoutingId};
+pub use router::{PeerId, Router, RouterBuilder, RouterEvent, RoutingId};
 pub use subscribe::{Sub, SubBuilder};
 pub use xpub::{XPub, XPubBuilder};
 pub use xsub::{XSub, XSubBuilder};

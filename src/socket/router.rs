@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use super::builder::{builder, greeting, identified, probing, receiving, sending, set};
 use super::core::{Core, Offer, Take};
@@ -8,6 +9,7 @@ use super::verbs::receives;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::{ConnectError, RecvError, SendError};
 use crate::message::{Frame, Message};
+use crate::monitor::PeerInfo;
 use crate::pipe::{Inbox, PeerKey, Popped, Refusal, Wakes};
 use crate::proto::SocketType;
 use crate::proto::metadata::is_identity;
@@ -75,6 +77,12 @@ pub struct RoutingId {
     peer: Option<PeerKey>,
 }
 
+/// One connection of a [`Router`] with a peer: small, and quick to compare and to hash. Never used again for another.
+///
+/// What is sent to it reaches that connection or nobody; so it goes wherever a [`RoutingId`] goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(PeerKey);
+
 /// What a [`Router`] hears of its peers; from [`Router::recv_event`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -117,6 +125,12 @@ fn take_event(
 }
 
 impl RoutingId {
+    /// The connection that it names; `None` if it was made from bytes.
+    #[must_use]
+    pub fn peer(&self) -> Option<PeerId> {
+        self.peer.map(PeerId)
+    }
+
     fn set(&mut self, inbox: &Inbox, peer: PeerKey) {
         self.name = inbox.get(peer).map(|pipe| pipe.id.clone()).unwrap_or_default();
         self.peer = Some(peer);
@@ -220,6 +234,84 @@ impl Router {
         self.handle.core.recv(take_event).await?.ok_or(RecvError::Empty)
     }
 
+    /// As [`recv_event`](Self::recv_event), but takes what is there, at most `max`, and waits only for the first;
+    /// appends to `into` and says how many. One lock for all of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_event`](Self::recv_event).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled before it is ready, nothing was taken.
+    pub async fn recv_events(&self, into: &mut Vec<RouterEvent>, max: usize) -> Result<usize, RecvError> {
+        let take = |inbox: &mut Inbox, (): &mut (), wakes: &mut Wakes| {
+            let mut event = None;
+            let taken = take_event(inbox, &mut event, wakes);
+            into.extend(event);
+            taken
+        };
+        // They are counted here, and go straight to where the caller wants them.
+        self.handle.core.recv_many(&mut Vec::new(), max, take).await
+    }
+
+    /// Sends to each peer its messages if that is possible at once, all under one lock. What is not sent goes to
+    /// `refused`, with what [`try_send`](Self::try_send) would have said. A full peer holds up none but its own: once
+    /// one message for it was refused, so are those behind it, and the order is kept.
+    pub fn try_send_each<T: Into<RoutingId>>(
+        &self,
+        messages: impl IntoIterator<Item = (T, Message)>,
+        mut refused: impl FnMut(RoutingId, SendError),
+    ) {
+        let core = &*self.handle.core;
+        let mut wakes = Wakes::new();
+        let mut full = Vec::new();
+        let mut outbox = core.outbox.lock();
+        for (to, mut message) in messages {
+            let to = to.into();
+            let mut offered = if full.iter().any(|full: &RoutingId| full.peer == to.peer && *full == to) {
+                Err(Refusal::Full)
+            } else {
+                offer(core, &to)(&mut outbox, &mut message, &mut wakes)
+            };
+            if offered == Err(Refusal::Yield) {
+                // It asked not to wait, so there is no turn to end.
+                offered = offer(core, &to)(&mut outbox, &mut message, &mut wakes);
+            }
+            if let Err(refusal) = offered
+                && let Err(error) = core.refused(refusal, message)
+            {
+                full.push(to.clone());
+                refused(to, error);
+            }
+        }
+        drop(outbox);
+        wakes.fire();
+    }
+
+    /// What is known of a peer; `None` if it has left.
+    #[must_use]
+    pub fn peer_info(&self, peer: PeerId) -> Option<Arc<PeerInfo>> {
+        self.handle.core.peers.lock().get(peer.0)?.info.clone()
+    }
+
+    /// Receives nothing more from a peer until [`resume`](Self::resume): its messages wait in its queue, and when that
+    /// is full, reading it stops and slows it down. That it has left is still told, after the messages that wait.
+    pub fn pause(&self, peer: PeerId) {
+        self.set_paused(peer, true);
+    }
+
+    /// Receives from a peer again.
+    pub fn resume(&self, peer: PeerId) {
+        self.set_paused(peer, false);
+    }
+
+    fn set_paused(&self, peer: PeerId, paused: bool) {
+        let mut wakes = Wakes::new();
+        self.handle.core.inbox.lock().pause(peer.0, paused, &mut wakes);
+        wakes.fire();
+    }
+
     /// As [`recv_event`](Self::recv_event), if something is there.
     ///
     /// # Errors
@@ -254,6 +346,12 @@ impl std::hash::Hash for RoutingId {
 impl fmt::Debug for RoutingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RoutingId({:?})", self.name)
+    }
+}
+
+impl From<PeerId> for RoutingId {
+    fn from(peer: PeerId) -> Self {
+        Self { name: Frame::new(), peer: Some(peer.0) }
     }
 }
 

@@ -18,7 +18,7 @@ use std::net::{IpAddr, Shutdown};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -265,7 +265,8 @@ impl Stream {
         either!(self, io => io.poll_write_ready(cx))
     }
 
-    /// Appends what has arrived to `buf`; 0 is the end. The spare capacity bounds the read: reserve it first.
+    /// Appends what has arrived to `buf`, at most `room` bytes; 0 is the end. Never more than its spare capacity:
+    /// reserve it first.
     ///
     /// A read that does not fill it has emptied the socket, so it ends the readiness, too, as tokio's own reads do:
     /// asking the kernel once more would cost as much as the read.
@@ -274,12 +275,12 @@ impl Stream {
     ///
     /// `WouldBlock` when nothing has arrived: poll for readiness.
     #[inline]
-    pub(crate) fn try_read_buf(&self, buf: &mut BytesMut) -> io::Result<usize> {
+    pub(crate) fn try_read_buf(&self, buf: &mut BytesMut, room: usize) -> io::Result<usize> {
         let mut partial = None;
         let read = || {
-            let spare = buf.capacity() - buf.len();
-            let count = either!(self, io => io.try_read_buf(buf))?;
-            if 0 < count && count < spare {
+            let room = room.min(buf.capacity() - buf.len());
+            let count = either!(self, io => io.try_read_buf(&mut buf.limit(room)))?;
+            if 0 < count && count < room {
                 // Here readiness is given up only if no news came since before the read.
                 partial = Some(count);
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -357,7 +358,7 @@ mod tests {
         let mut buf = BytesMut::with_capacity(64);
         loop {
             poll_fn(|cx| stream.poll_read_ready(cx)).await.unwrap();
-            match stream.try_read_buf(&mut buf) {
+            match stream.try_read_buf(&mut buf, usize::MAX) {
                 Ok(0) => return buf,
                 Ok(_) => {}
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
@@ -370,7 +371,7 @@ mod tests {
         let (listener, bound) = bind("tcp://127.0.0.1:*").await.unwrap();
         let dialed = connect(&bound.to_string()).await.unwrap();
         let _accepted = listener.accept().await.unwrap();
-        let error = dialed.try_read_buf(&mut BytesMut::with_capacity(8)).unwrap_err();
+        let error = dialed.try_read_buf(&mut BytesMut::with_capacity(8), 8).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 

@@ -398,3 +398,84 @@ async fn a_refused_connecter_tries_again_and_gets_in_when_the_name_is_free() {
     router.send("name", "in").soon().await.unwrap();
     assert_eq!(second.recv().soon().await.unwrap(), Message::from("in"));
 }
+
+#[tokio::test]
+async fn events_come_as_many_at_a_time_as_there_are_and_in_order() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let router = Router::builder().context(&context).notify(true).build().unwrap();
+        let dealer = named("D", &context);
+        join(medium, &router, &dealer).await;
+        for number in 0..10 {
+            dealer.send(number.to_string()).soon().await.unwrap();
+        }
+        dealer.close().soon().await;
+        let mut events = Vec::new();
+        while events.len() < 12 {
+            let before = events.len();
+            let count = router.recv_events(&mut events, 4).soon().await.unwrap();
+            assert!((1..=4).contains(&count), "{medium:?}");
+            assert_eq!(events.len(), before + count);
+        }
+        let id = RoutingId::from("D");
+        let messages = (0..10).map(|number| RouterEvent::Message(id.clone(), number.to_string().into()));
+        let expected: Vec<_> = [RouterEvent::Connected(id.clone())]
+            .into_iter()
+            .chain(messages)
+            .chain([RouterEvent::Disconnected(id.clone())])
+            .collect();
+        assert_eq!(events, expected, "{medium:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_paused_peer_waits_while_others_are_heard_and_its_end_is_told_after_its_messages() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let router = Router::builder().context(&context).notify(true).build().unwrap();
+        let endpoint = router.binds(&medium.any()).await.unwrap().to_string();
+        let (paused, other) = (named("paused", &context), named("other", &context));
+        paused.connects(&endpoint).await.unwrap();
+        let RouterEvent::Connected(id) = router.recv_event().soon().await.unwrap() else { panic!() };
+        let peer = id.peer().unwrap();
+        router.pause(peer);
+        paused.send("1").soon().await.unwrap();
+        other.connects(&endpoint).await.unwrap();
+        other.send("2").soon().await.unwrap();
+        assert_eq!(router.recv().soon().await.unwrap().1, "2", "{medium:?}");
+        assert!(router.try_recv().is_err(), "{medium:?}");
+        router.resume(peer);
+        assert_eq!(router.recv().soon().await.unwrap().1, "1", "{medium:?}");
+        router.pause(peer);
+        paused.send("3").soon().await.unwrap();
+        paused.close().soon().await;
+        let said = RouterEvent::Message(id.clone(), "3".into());
+        assert_eq!(router.recv_event().soon().await.unwrap(), said, "{medium:?}");
+        assert_eq!(router.recv_event().soon().await.unwrap(), RouterEvent::Disconnected(id), "{medium:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_peer_holds_up_none_but_its_own_and_its_order_is_kept() {
+    let context = sinew::Context::new();
+    let builder = Router::builder().context(&context).mandatory(true);
+    let router = builder.send_hwm_bytes(2000).build().unwrap();
+    let endpoint = router.binds(&Medium::Inproc.any()).await.unwrap().to_string();
+    let full = Dealer::builder().context(&context).routing_id("full").recv_hwm_bytes(1).build().unwrap();
+    let other = named("other", &context);
+    full.connects(&endpoint).await.unwrap();
+    other.connects(&endpoint).await.unwrap();
+    router.peers(2).await.unwrap();
+    let large = Message::from(vec![0; 1900]);
+    let mut refused = Vec::new();
+    // The third would fit where the second did not; it has to wait behind it.
+    let messages =
+        [("full", large.clone()), ("full", large), ("full", "small".into()), ("other", "fine".into())];
+    router.try_send_each(messages, |to, error| refused.push((to, error.kind(), error.into_message().size())));
+    let full_id = RoutingId::from("full");
+    assert_eq!(refused, [(full_id.clone(), SendErrorKind::Full, 1900), (full_id, SendErrorKind::Full, 5)]);
+    assert_eq!(other.recv().soon().await.unwrap(), "fine");
+    refused.clear();
+    router.try_send_each([("nobody", Message::from("x"))], |to, error| refused.push((to, error.kind(), 0)));
+    assert_eq!(refused, [("nobody".into(), SendErrorKind::Unroutable, 0)]);
+}

@@ -1,0 +1,127 @@
+//! An answer in several parts.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::CallError;
+use super::state::Shared;
+use crate::message::Message;
+use crate::pool::protocol::RequestId;
+
+/// Parts that may wait to be read; from here on the broker is not read.
+const BEHIND: usize = 1024;
+
+/// The parts of an answer, in order; the last one is the result itself. From [`Client::stream`](super::Client::stream).
+///
+/// If they are not read, the client reads nothing more from the broker, until they are. Dropped before its end, it
+/// cancels the task.
+#[derive(Debug)]
+pub struct Replies {
+    shared: Arc<Shared>,
+    id: RequestId,
+    queue: Arc<Mutex<Queue>>,
+}
+
+/// The reading task's end.
+#[derive(Debug)]
+pub(super) struct Inlet(Arc<Mutex<Queue>>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    parts: VecDeque<Result<Message, CallError>>,
+    ended: bool,
+    reader: Option<Waker>,
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn channel() -> (Inlet, impl FnOnce(Arc<Shared>, RequestId) -> Replies) {
+    let queue = Arc::new(Mutex::new(Queue::default()));
+    (Inlet(queue.clone()), move |shared, id| Replies { shared, id, queue })
+}
+
+impl Inlet {
+    pub(super) fn part(&self, body: Message) {
+        self.push(Ok(body), false);
+    }
+
+    pub(super) fn end(self, result: Result<Message, CallError>) {
+        self.push(result, true);
+    }
+
+    fn push(&self, part: Result<Message, CallError>, last: bool) {
+        let mut queue = lock(&self.0);
+        queue.parts.push_back(part);
+        queue.ended |= last;
+        if let Some(reader) = queue.reader.take() {
+            drop(queue);
+            reader.wake();
+        }
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        lock(&self.0).parts.len() >= BEHIND
+    }
+}
+
+/// A client that closes ends its answers.
+impl Drop for Inlet {
+    fn drop(&mut self) {
+        if !lock(&self.0).ended {
+            self.push(Err(CallError::Closed), true);
+        }
+    }
+}
+
+impl Replies {
+    /// The next part; `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// If the task comes to nothing; there is no further part then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled before it is ready, no part was taken.
+    pub async fn next(&mut self) -> Option<Result<Message, CallError>> {
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Message, CallError>>> {
+        let mut queue = lock(&self.queue);
+        let Some(part) = queue.parts.pop_front() else {
+            if queue.ended {
+                return Poll::Ready(None);
+            }
+            queue.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        let caught_up = queue.parts.len() == BEHIND / 2;
+        drop(queue);
+        if caught_up {
+            self.shared.caught_up();
+        }
+        Poll::Ready(Some(part))
+    }
+}
+
+impl futures_core::Stream for Replies {
+    type Item = Result<Message, CallError>;
+
+    fn poll_next(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll(cx)
+    }
+}
+
+impl Drop for Replies {
+    fn drop(&mut self) {
+        if !lock(&self.queue).ended {
+            self.shared.abandon(self.id);
+        }
+        lock(&self.queue).parts.clear();
+        self.shared.caught_up();
+    }
+}

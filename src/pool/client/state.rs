@@ -1,0 +1,257 @@
+//! What a client's callers and its reading task share: which tasks are open, and with which broker.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::Instant;
+
+use super::CallError;
+use super::replies::Inlet;
+use crate::message::{Frame, Message};
+use crate::pool::protocol::{FromClient, RequestId, SubmitOptions, ToClient};
+use crate::pool::wire::{Naming, encode_from_client};
+use crate::socket::{PeerId, Router};
+
+/// What waits for a result.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    /// The result.
+    Result(oneshot::Sender<Result<Message, CallError>>),
+    /// That it was accepted.
+    Accept(oneshot::Sender<Result<Message, CallError>>),
+    /// Every part.
+    Parts(Inlet),
+}
+
+/// A task that is not answered yet, with all that it takes to submit it again.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) queue: Frame,
+    pub(super) options: SubmitOptions,
+    pub(super) body: Message,
+    pub(super) since: Instant,
+    pub(super) waiter: Waiter,
+}
+
+/// The broker that gets the tasks, and which queues it knows by number.
+#[derive(Debug)]
+struct Link {
+    peer: PeerId,
+    naming: Naming,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: RequestId,
+    link: Option<Link>,
+    /// Brokers in reserve.
+    others: VecDeque<PeerId>,
+    /// In the order of submission.
+    open: BTreeMap<RequestId, Open>,
+    asked: HashMap<RequestId, Vec<oneshot::Sender<Frame>>>,
+    /// The broker is not read: somebody does not read the parts of an answer.
+    paused: bool,
+    closed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) router: Router,
+    name: Frame,
+    /// One permit for each open task.
+    pub(super) window: Semaphore,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    pub(super) fn new(router: Router, name: Frame, window: usize) -> Self {
+        Self { router, name, window: Semaphore::new(window), state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Submits a task; without a broker, as soon as there is one.
+    pub(super) fn open(&self, mut open: Open) -> Result<RequestId, CallError> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(CallError::Closed);
+        }
+        state.next += 1;
+        let id = state.next;
+        if let Some(link) = &mut state.link {
+            // Under the lock, so that a queue's name goes ahead of its number.
+            submit(&self.router, link, id, &mut open);
+        }
+        state.open.insert(id, open);
+        Ok(id)
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn abandon(&self, id: RequestId) {
+        let mut state = self.state();
+        if state.open.remove(&id).is_some() {
+            self.window.add_permits(1);
+            send(&self.router, &mut state, FromClient::Cancel { id });
+        }
+    }
+
+    /// Says something that is not to be repeated.
+    pub(super) fn say(&self, said: FromClient) {
+        send(&self.router, &mut self.state(), said);
+    }
+
+    pub(super) fn ask(&self, id: RequestId, answer: oneshot::Sender<Frame>) {
+        let mut state = self.state();
+        if state.link.is_some() && !state.closed {
+            state.asked.entry(id).or_default().push(answer);
+            send(&self.router, &mut state, FromClient::Status { id });
+        }
+    }
+
+    /// A broker is there.
+    pub(super) fn connected(&self, peer: PeerId) {
+        let mut naming = Naming::default();
+        let hello = encode_from_client(FromClient::Hello { client: self.name.clone() }, &mut naming);
+        let _ = self.router.try_send(peer, hello);
+        let mut state = self.state();
+        if state.link.is_some() {
+            state.others.push_back(peer);
+        } else {
+            self.take_up(&mut state, peer);
+        }
+    }
+
+    /// A broker is gone.
+    pub(super) fn disconnected(&self, peer: PeerId) {
+        let mut state = self.state();
+        state.others.retain(|&other| other != peer);
+        if state.link.as_ref().is_some_and(|link| link.peer == peer) {
+            state.link = None;
+            state.paused = false;
+            // They are asked of a broker, not about a task that another one could know.
+            state.asked.clear();
+            if let Some(next) = state.others.pop_front() {
+                self.take_up(&mut state, next);
+            }
+        }
+    }
+
+    /// This broker gets the tasks from here on, those first that were not answered.
+    fn take_up(&self, state: &mut State, peer: PeerId) {
+        let mut link = Link { peer, naming: Naming::default() };
+        for (id, open) in &mut state.open {
+            submit(&self.router, &mut link, *id, open);
+        }
+        state.link = Some(link);
+    }
+
+    /// Takes in what brokers have said; what there is to tell callers is told after the lock.
+    pub(super) fn take_in(&self, said: &mut Vec<ToClient>) {
+        let mut ended = Vec::with_capacity(said.len());
+        {
+            let mut state = self.state();
+            for said in said.drain(..) {
+                if let Some(end) = state.take_in(said) {
+                    ended.push(end);
+                }
+            }
+            if !state.paused
+                && let Some(link) = &state.link
+                && state.open.values().any(Open::is_behind)
+            {
+                self.router.pause(link.peer);
+                state.paused = true;
+            }
+        }
+        self.window.add_permits(ended.len());
+        for (waiter, result) in ended {
+            match waiter {
+                // Whoever waited may have gone meanwhile.
+                Waiter::Result(caller) | Waiter::Accept(caller) => drop(caller.send(result)),
+                Waiter::Parts(inlet) => inlet.end(result),
+            }
+        }
+    }
+
+    /// The parts of an answer have been read.
+    pub(super) fn caught_up(&self) {
+        let mut state = self.state();
+        if state.paused && !state.open.values().any(Open::is_behind) {
+            state.paused = false;
+            if let Some(link) = &state.link {
+                self.router.resume(link.peer);
+            }
+        }
+    }
+
+    pub(super) fn close(&self) {
+        let open = {
+            let mut state = self.state();
+            state.closed = true;
+            state.asked.clear();
+            std::mem::take(&mut state.open)
+        };
+        // Their callers find that nobody will answer.
+        drop(open);
+        self.window.close();
+    }
+}
+
+impl State {
+    fn take_in(&mut self, said: ToClient) -> Option<(Waiter, Result<Message, CallError>)> {
+        let (id, result) = match said {
+            ToClient::Result { id, body } => (id, Ok(body)),
+            ToClient::Failed { id, reason, text } => {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                (id, Err(CallError::Failed { reason, text }))
+            }
+            ToClient::Reject { id, reason, retry_after } => {
+                (id, Err(CallError::Rejected { reason, retry_after }))
+            }
+            ToClient::Accept { id } => {
+                let accepts = self.open.get(&id).is_some_and(|open| matches!(open.waiter, Waiter::Accept(_)));
+                if !accepts {
+                    return None;
+                }
+                (id, Ok(Message::new()))
+            }
+            ToClient::Partial { id, body } => {
+                if let Some(Open { waiter: Waiter::Parts(inlet), .. }) = self.open.get(&id) {
+                    inlet.part(body);
+                }
+                return None;
+            }
+            ToClient::Status { id, text } => {
+                for answer in self.asked.remove(&id).into_iter().flatten() {
+                    let _ = answer.send(text.clone());
+                }
+                return None;
+            }
+        };
+        self.open.remove(&id).map(|open| (open.waiter, result))
+    }
+}
+
+impl Open {
+    fn is_behind(&self) -> bool {
+        matches!(&self.waiter, Waiter::Parts(inlet) if inlet.is_behind())
+    }
+}
+
+/// Submits a task, the first time or again. Its broker may be gone already: then it is submitted to the next.
+fn submit(router: &Router, link: &mut Link, id: RequestId, open: &mut Open) {
+    let mut options = open.options.clone();
+    options.budget = options.budget.map(|budget| budget.saturating_sub(open.since.elapsed()));
+    let (queue, body) = (open.queue.clone(), open.body.clone());
+    let said = FromClient::Submit { id, queue, options, body };
+    let _ = router.try_send(link.peer, encode_from_client(said, &mut link.naming));
+}
+
+fn send(router: &Router, state: &mut State, said: FromClient) {
+    if let Some(link) = &mut state.link {
+        let _ = router.try_send(link.peer, encode_from_client(said, &mut link.naming));
+    }
+}

@@ -1,0 +1,28 @@
+//! The socket of a client or a worker.
+//!
+//! A ROUTER, too: it says which connection a message came by and when that connection ended, in order with its
+//! messages, and what it had not written for one is not written to the next. Whoever connects anew begins anew.
+
+use std::time::Duration;
+
+use crate::socket::{Router, RouterBuilder};
+
+/// For a client: what is on its way is limited by what may be open at a time, so nothing waits for room while it holds
+/// a lock.
+pub(crate) fn unbounded() -> Router {
+    builder().send_hwm(0).send_hwm_bytes(0).build().unwrap_or_default()
+}
+
+/// For a worker: whoever sends parts of an answer waits for room.
+pub(crate) fn bounded() -> Router {
+    builder().build().unwrap_or_default()
+}
+
+fn builder() -> RouterBuilder {
+    Router::builder()
+        .notify(true)
+        .immediate(true)
+        .mandatory(true)
+        .reconnect_interval(Duration::from_millis(20))
+        .reconnect_max(Duration::from_secs(1))
+}

@@ -1,0 +1,183 @@
+//! A pool within one process: the scheduler, its rules and its strategies, without a network.
+//!
+//! Handlers run as tasks of the runtime. What holds for a broker holds here: a handler that panics is a crash, and its
+//! task runs again, alone; one that fails is tried again with back-off; what was given up is among the dead letters.
+//!
+//! ```
+//! use sinew::pool::Policy;
+//! use sinew::pool::local::LocalPool;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), sinew::pool::local::CallError> {
+//! let pool = LocalPool::new(Policy::default());
+//! let worker = pool.worker("double").capacity(4).serve(|job| async move {
+//!     let number: u32 = job.body().to_str().ok().and_then(|text| text.parse().ok()).ok_or("no number")?;
+//!     Ok((2 * number).to_string().into())
+//! });
+//! assert_eq!(pool.call("double", "21").await?, "42");
+//! pool.submit("double", "4").await?; // returns once it is queued
+//! worker.drain().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod request;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::sync::Arc;
+
+use tokio_util::sync::DropGuard;
+
+pub use self::request::{CallError, Request};
+pub use self::worker::{Failure, Job, LocalWorker, LocalWorkerBuilder};
+
+use self::shared::Shared;
+use crate::message::{Frame, Message};
+use crate::pool::policy::Policy;
+use crate::pool::protocol::TaskId;
+use crate::pool::scheduler::{Admin, DeadLetter, Event, Explanation, QueueFigures, Totals, WorkerFigures};
+
+/// Queues and workers within this process. A clone is the same pool; when the last one is dropped, its workers end and
+/// what was not done is forgotten.
+#[derive(Debug, Clone)]
+pub struct LocalPool {
+    shared: Arc<Shared>,
+    /// Ends the pool's tasks.
+    _guard: Arc<DropGuard>,
+}
+
+impl LocalPool {
+    /// A pool whose queues have these rules, unless [`LocalPool::set_policy`] gives one its own. Queues are made when
+    /// they are first named.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime: one task keeps the time.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        let shared = Arc::new(Shared::new(policy));
+        let cancel = shared.cancel.clone();
+        shared.tracker.spawn(shared::keep_time(Arc::clone(&shared)));
+        Self { shared, _guard: Arc::new(cancel.drop_guard()) }
+    }
+
+    /// A worker for this queue, and for others if more are named; it begins with [`LocalWorkerBuilder::serve`].
+    pub fn worker(&self, queue: impl Into<Frame>) -> LocalWorkerBuilder {
+        LocalWorkerBuilder::new(Arc::clone(&self.shared), queue.into())
+    }
+
+    /// A task with more to say about it than [`LocalPool::call`] and [`LocalPool::submit`] do.
+    pub fn task(&self, queue: impl Into<Frame>, body: impl Into<Message>) -> Request {
+        Request::new(Arc::clone(&self.shared), queue.into(), body.into())
+    }
+
+    /// Has a task done, and gives its result.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before the end, the task is cancelled: if it waits it is gone, if it runs its handler is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Where the queue refuses it, it comes to nothing, or the pool is closed.
+    pub async fn call(
+        &self,
+        queue: impl Into<Frame>,
+        body: impl Into<Message>,
+    ) -> Result<Message, CallError> {
+        self.task(queue, body).call().await
+    }
+
+    /// Has a task done some time, and returns once it is queued.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before the end, the task was not submitted.
+    ///
+    /// # Errors
+    ///
+    /// Where the queue refuses it, or the pool is closed.
+    pub async fn submit(&self, queue: impl Into<Frame>, body: impl Into<Message>) -> Result<(), CallError> {
+        self.task(queue, body).submit().await
+    }
+
+    /// Gives a queue rules of its own. What waits in it stays.
+    pub fn set_policy(&self, queue: impl Into<Frame>, policy: Policy) {
+        self.admin(Admin::SetPolicy(queue.into(), Box::new(policy)));
+    }
+
+    /// Gives nothing more of this queue to workers, until [`LocalPool::resume`].
+    pub fn pause(&self, queue: impl Into<Frame>) {
+        self.admin(Admin::Pause(queue.into()));
+    }
+
+    /// Goes on after [`LocalPool::pause`].
+    pub fn resume(&self, queue: impl Into<Frame>) {
+        self.admin(Admin::Resume(queue.into()));
+    }
+
+    /// Drops what waits in a queue.
+    pub fn purge(&self, queue: impl Into<Frame>) {
+        self.admin(Admin::Purge(queue.into()));
+    }
+
+    /// The dead letters of a queue, oldest first.
+    #[must_use]
+    pub fn dead_letters(&self, queue: impl Into<Frame>) -> Vec<DeadLetter> {
+        self.shared.read(|scheduler| scheduler.dead_letters(&queue.into()))
+    }
+
+    /// Puts up to `most` dead letters back into their queue, oldest first, as if they had never failed.
+    pub fn retry_dead(&self, queue: impl Into<Frame>, most: usize) {
+        self.admin(Admin::RetryDead(queue.into(), most));
+    }
+
+    /// Forgets the dead letters of a queue.
+    pub fn purge_dead(&self, queue: impl Into<Frame>) {
+        self.admin(Admin::PurgeDead(queue.into()));
+    }
+
+    /// All queues.
+    #[must_use]
+    pub fn queues(&self) -> Vec<QueueFigures> {
+        self.shared.read(|scheduler| scheduler.queues())
+    }
+
+    /// All workers.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerFigures> {
+        self.shared.read(|scheduler| scheduler.workers())
+    }
+
+    /// What is counted for all queues together.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.shared.read(|scheduler| scheduler.totals())
+    }
+
+    /// Why a task is not running, by its number: [`Job::id`], or that of the holder of a key.
+    #[must_use]
+    pub fn explain(&self, task: u64) -> Explanation {
+        self.shared.read(|scheduler| scheduler.explain(TaskId(task)))
+    }
+
+    /// Ends the pool: takes nothing more, and waits until what was accepted has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before the end, the pool still takes nothing more.
+    pub async fn close(&self) {
+        self.admin(Admin::ShutDown);
+        self.shared.until_empty().await;
+        self.shared.cancel.cancel();
+        self.shared.tracker.close();
+        self.shared.tracker.wait().await;
+    }
+
+    fn admin(&self, admin: Admin) {
+        self.shared.on(Event::Admin(admin));
+    }
+}

@@ -1,0 +1,254 @@
+//! What workers say about tasks.
+
+use std::time::Duration;
+
+use super::Scheduler;
+use super::links::Ix;
+use super::task::Place;
+use crate::message::{Frame, Message};
+use crate::pool::policy::{Delivery, Policy, Retry};
+use crate::pool::protocol::{FailReason, FromWorker, Lease, Nack, Session, ToClient, ToWorker};
+use crate::pool::time::nanos;
+
+impl Scheduler {
+    pub(super) fn on_worker(&mut self, session: Session, said: FromWorker) {
+        if let FromWorker::Hello(hello) = said {
+            self.worker_joins(session, hello);
+            return;
+        }
+        let Some(ix) = self.worker_sessions.get(&session).copied() else {
+            // It was given up while it was silent, or this broker never knew it.
+            if matches!(said, FromWorker::Done(..) | FromWorker::Nack(..)) {
+                self.totals.stale += 1;
+            }
+            if !matches!(said, FromWorker::Bye) {
+                self.tell_worker(session, ToWorker::Rejoin);
+            }
+            return;
+        };
+        self.worker_spoke(ix);
+        match said {
+            FromWorker::Hello(_) | FromWorker::Heartbeat => {}
+            FromWorker::Credit(more) => {
+                if let Some(worker) = self.workers.get_mut(ix) {
+                    worker.grant(more);
+                }
+                self.offer(ix);
+            }
+            FromWorker::Started(lease) => self.started(ix, lease),
+            FromWorker::Partial(lease, body) => self.partial(ix, lease, body),
+            FromWorker::Done(lease, body) => self.done(ix, lease, body),
+            FromWorker::Nack(lease, nack) => self.nack(ix, lease, nack),
+            FromWorker::Drain => {
+                if let Some(worker) = self.workers.get_mut(ix) {
+                    worker.draining = true;
+                }
+                self.update_worker(ix);
+            }
+            FromWorker::Bye => self.worker_says_bye(ix),
+        }
+    }
+
+    fn started(&mut self, worker: Ix, lease: Lease) {
+        let Some(ix) = self.tasks.held(worker, lease) else { return };
+        let now = self.now;
+        if let Some(task) = self.tasks.get_mut(ix)
+            && task.place == Place::Leased
+        {
+            task.begin();
+            (task.place, task.moment) = (Place::Running, now);
+        }
+    }
+
+    fn partial(&mut self, worker: Ix, lease: Lease, body: Message) {
+        let Some(task) = self.tasks.held(worker, lease).and_then(|ix| self.tasks.get(ix)) else { return };
+        // One who asked later has missed the first parts, so none of them.
+        let client = self.clients.get(task.client).filter(|_| !task.no_reply);
+        if let Some(session) = client.and_then(|client| client.session) {
+            let id = task.request;
+            self.tell_client(session, ToClient::Partial { id, body });
+        }
+    }
+
+    fn done(&mut self, worker: Ix, lease: Lease, body: Message) {
+        let Some(ix) = self.take_back(worker, lease, true) else { return };
+        let queue = self.tasks.get(ix).map(|task| task.queue);
+        self.finish(ix, body);
+        self.turn_over(worker, queue);
+    }
+
+    fn nack(&mut self, worker: Ix, lease: Lease, nack: Nack) {
+        let well = matches!(nack, Nack::Release | Nack::Defer { .. });
+        let Some(ix) = self.take_back(worker, lease, well) else { return };
+        let queue = self.tasks.get(ix).map(|task| task.queue);
+        let policy = queue.and_then(|queue| self.queue(queue)).map(|queue| &queue.policy);
+        let Some((delivery, retry)) = policy.map(|policy: &Policy| (policy.delivery, policy.retry)) else {
+            return;
+        };
+        if let Nack::Retry { error, .. } | Nack::Reject { error } | Nack::Crash { error } = &nack {
+            self.blame(ix, worker, error);
+        }
+        match nack {
+            Nack::Release => self.hand_back(ix, Duration::ZERO),
+            Nack::Defer { delay } => self.hand_back(ix, delay),
+            Nack::Reject { .. } => self.bury(ix, FailReason::Rejected),
+            _ if delivery == Delivery::AtMostOnce => self.lose(ix),
+            Nack::Retry { delay, .. } => self.retry(ix, &retry, delay),
+            Nack::Crash { .. } => self.crashed(ix, &retry, false),
+        }
+        self.turn_over(worker, queue);
+    }
+
+    /// A worker has a free place, and a queue perhaps a key or a permit.
+    fn turn_over(&mut self, worker: Ix, queue: Option<Ix>) {
+        self.offer(worker);
+        if let Some(queue) = queue {
+            self.dispatch(queue);
+        }
+    }
+
+    /// Takes a task off the worker that answers it; `None` if it is not the worker's, or has ended meanwhile.
+    fn take_back(&mut self, worker: Ix, lease: Lease, well: bool) -> Option<Ix> {
+        let Some(ix) = self.tasks.held(worker, lease) else {
+            self.totals.stale += 1;
+            tracing::debug!(
+                task = lease.task.0,
+                attempt = lease.attempt,
+                "an answer under a lease that is over"
+            );
+            return None;
+        };
+        self.measure(ix, worker, well);
+        let revoked = self.tasks.get(ix)?.place == Place::Revoked;
+        let queue = self.tasks.get(ix)?.queue;
+        self.give_back(ix);
+        if revoked {
+            self.totals.too_late += 1;
+            self.remove(ix);
+            self.turn_over(worker, Some(queue));
+            return None;
+        }
+        Some(ix)
+    }
+
+    /// Notes how long it took.
+    fn measure(&mut self, ix: Ix, worker_ix: Ix, well: bool) {
+        let Some(task) = self.tasks.get(ix) else { return };
+        let took = self.now.since(task.moment);
+        let sample = nanos(took).max(1) as f64;
+        let (now, queue_ix) = (self.now, task.queue);
+        let Some(worker) = self.workers.get_mut(worker_ix) else { return };
+        worker.done += u64::from(well);
+        worker.failed += u64::from(!well);
+        average(&mut worker.service, sample);
+        if let Some(client) = self.clients.get_mut(task.client) {
+            average(&mut client.service, sample);
+        }
+        if let Some(queue) = self.queues.get_mut(queue_ix as usize) {
+            average(&mut queue.service, sample);
+        }
+        for at in worker.memberships.iter().filter(|at| at.queue == queue_ix) {
+            let queue = self.queues.get_mut(at.queue as usize);
+            if let Some(class) = queue.and_then(|queue| queue.class(at.class)) {
+                class.workers.set_now(now);
+                class.workers.answered(at.seat, took, well);
+            }
+        }
+    }
+
+    /// Keeps what a person will want to know, should this have been the last time.
+    pub(super) fn blame(&mut self, ix: Ix, worker: Ix, error: &Frame) {
+        let name = self.workers.get(worker).map(|worker| worker.about.name.clone()).unwrap_or_default();
+        if let Some(task) = self.tasks.get_mut(ix) {
+            let extra = task.extra();
+            extra.error = error.clone();
+            extra.failed_on = name;
+        }
+    }
+
+    /// The worker has not begun it.
+    fn hand_back(&mut self, ix: Ix, delay: Duration) {
+        if let Some(task) = self.tasks.get_mut(ix)
+            && std::mem::take(&mut task.begun)
+        {
+            task.starts -= 1;
+        }
+        self.again(ix, delay, Place::Deferred);
+    }
+
+    /// It failed: once more, or never again.
+    fn retry(&mut self, ix: Ix, retry: &Retry, delay: Option<Duration>) {
+        let Some(task) = self.tasks.get_mut(ix) else { return };
+        task.begin();
+        let starts = u32::from(task.starts);
+        if starts >= retry.max_starts {
+            self.bury(ix, FailReason::Exhausted);
+            return;
+        }
+        let delay = delay.unwrap_or_else(|| backoff(retry, starts, self.rng.f64()));
+        self.again(ix, delay, Place::Backoff);
+    }
+
+    /// It took its worker down, or part of it: alone from now on, or never again.
+    pub(super) fn crashed(&mut self, ix: Ix, retry: &Retry, front: bool) {
+        let Some(task) = self.tasks.get_mut(ix) else { return };
+        task.begin();
+        task.crashes = task.crashes.saturating_add(1);
+        if u32::from(task.crashes) >= retry.max_crashes {
+            self.bury(ix, FailReason::Crashed);
+        } else if u32::from(task.starts) >= retry.max_starts {
+            self.bury(ix, FailReason::Exhausted);
+        } else {
+            self.count_redelivery(ix);
+            self.begin_waiting(ix);
+            self.line_up_alone(ix, front);
+        }
+    }
+
+    /// Back in line: at once in front, or after a delay.
+    pub(super) fn again(&mut self, ix: Ix, delay: Duration, place: Place) {
+        self.count_redelivery(ix);
+        self.begin_waiting(ix);
+        let crashes = self.tasks.get(ix).map_or(0, |task| task.crashes);
+        if delay > Duration::ZERO {
+            self.put_aside(ix, place, delay);
+        } else if crashes > 0 {
+            self.line_up_alone(ix, true);
+        } else {
+            self.line_up(ix, true);
+        }
+    }
+
+    fn count_redelivery(&mut self, ix: Ix) {
+        let queue = self.tasks.get(ix).map(|task| task.queue);
+        if let Some(queue) = queue.and_then(|queue| self.queue_mut(queue)) {
+            queue.counters.redelivered += 1;
+        }
+    }
+}
+
+/// How long a task waits that was begun `starts` times: nothing the first times, then anything up to a bound that
+/// doubles. `random` is in 0..1.
+fn backoff(retry: &Retry, starts: u32, random: f64) -> Duration {
+    let Some(doublings) = starts.checked_sub(retry.immediate + 1) else { return Duration::ZERO };
+    let bound = retry.base.saturating_mul(2_u32.saturating_pow(doublings)).min(retry.cap);
+    bound.mul_f64(random)
+}
+
+/// Moves a mean towards a sample; the first sample is the mean.
+fn average(mean: &mut f64, sample: f64) {
+    *mean = if *mean > 0.0 { *mean * 0.9 + sample * 0.1 } else { sample };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m_retry_the_bound_doubles_up_to_the_cap() {
+        let retry = Retry::default();
+        let bounds: Vec<u64> = (1..=12).map(|starts| backoff(&retry, starts, 1.0).as_secs()).collect();
+        assert_eq!(bounds, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(backoff(&retry, 5, 0.0), Duration::ZERO);
+    }
+}

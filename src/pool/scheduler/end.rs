@@ -1,0 +1,191 @@
+//! How tasks end: the client is told, the dead are kept, names and results are remembered.
+
+use std::time::Duration;
+
+use super::Scheduler;
+use super::clients::OPERATOR;
+use super::dead::DeadLetter;
+use super::links::{Ix, NIL};
+use super::memory::Answer;
+use super::task::{End, Place};
+use super::wheel::Timer;
+use crate::message::{Frame, Message};
+use crate::pool::protocol::{FailReason, Lease, RequestId, ToClient, ToWorker};
+
+impl Scheduler {
+    /// Ends a task that waits.
+    pub(super) fn end_waiting_task(&mut self, ix: Ix, end: End) {
+        self.step_out(ix);
+        self.end_waiting(ix);
+        self.conclude(ix, end, None);
+        self.remove(ix);
+    }
+
+    /// Ends a task that a worker has. The worker is told, and keeps credit and key until it answers.
+    pub(super) fn revoke(&mut self, ix: Ix, end: End) {
+        let lease = self.lease(ix);
+        let Some(task) = self.tasks.get_mut(ix) else { return };
+        if task.place == Place::Revoked {
+            return;
+        }
+        task.place = Place::Revoked;
+        let worker = task.worker;
+        self.totals.in_flight -= 1;
+        if let Some(session) = self.workers.get(worker).map(|worker| worker.session) {
+            self.tell_worker(session, ToWorker::Cancel(lease));
+        }
+        self.conclude(ix, end, None);
+    }
+
+    /// Ends a task that its worker has given back with a result.
+    pub(super) fn finish(&mut self, ix: Ix, body: Message) {
+        self.conclude(ix, End::Done, Some(body));
+        self.remove(ix);
+    }
+
+    /// Gives up a task that is nowhere: not waiting, and with no worker.
+    pub(super) fn bury(&mut self, ix: Ix, reason: FailReason) {
+        let now = self.now;
+        let Some(task) = self.tasks.get_mut(ix) else { return };
+        let Some(queue) = self.queues.get_mut(task.queue as usize) else { return };
+        let letter = DeadLetter {
+            body: task.body.clone(),
+            key: task.key().cloned(),
+            priority: task.level,
+            tags: queue
+                .classes
+                .get(usize::from(task.class))
+                .map(|class| class.tags.clone())
+                .unwrap_or_default(),
+            reason,
+            error: task.extra.as_ref().map(|extra| extra.error.clone()).unwrap_or_default(),
+            worker: task.extra.as_ref().map(|extra| extra.failed_on.clone()).unwrap_or_default(),
+            starts: u32::from(task.starts),
+            crashes: u32::from(task.crashes),
+            submitted: task.submitted,
+            died: now,
+        };
+        tracing::debug!(queue = ?queue.name, ?reason, error = ?letter.error, worker = ?letter.worker, "dead letter");
+        queue.dead.push(letter, queue.policy.dead_letters, queue.policy.dead_letter_age);
+        self.conclude(ix, End::Failed(reason), None);
+        self.remove(ix);
+    }
+
+    /// Ends a task that is nowhere, without a dead letter.
+    pub(super) fn lose(&mut self, ix: Ix) {
+        self.conclude(ix, End::Failed(FailReason::Lost), None);
+        self.remove(ix);
+    }
+
+    pub(super) fn lease(&self, ix: Ix) -> Lease {
+        let attempt = self.tasks.get(ix).map_or(0, |task| task.attempt);
+        Lease { task: self.tasks.id(ix), attempt }
+    }
+
+    /// The end, as far as clients are concerned.
+    fn conclude(&mut self, ix: Ix, end: End, body: Option<Message>) {
+        let (now, id) = (self.now, self.tasks.id(ix));
+        let Some(task) = self.tasks.get_mut(ix) else { return };
+        self.wheel.cancel(&mut task.timer);
+        let (client, request, no_reply) = (task.client, task.request, task.no_reply);
+        let (dedup, others, error) = match &mut task.extra {
+            None => (None, Vec::new(), Frame::new()),
+            Some(extra) => {
+                (extra.dedup.take(), std::mem::take(&mut extra.others), std::mem::take(&mut extra.error))
+            }
+        };
+        let queue_ix = task.queue;
+        if let Some(queue) = self.queues.get_mut(queue_ix as usize) {
+            queue.counters.ended(end);
+            queue.ended(now);
+            tracing::trace!(task = id.0, queue = ?queue.name, ?end, "ended");
+        }
+        self.totals.ended += 1;
+        let answer = match (end, body) {
+            (End::Failed(reason), _) => Answer::Failed(reason, error),
+            (End::Done, Some(body)) => Answer::Result(body),
+            (End::Done, None) => Answer::None,
+        };
+        for (other, request) in others {
+            self.memory.remove_request(other, request);
+            self.tell_answer(other, request, answer.clone());
+            self.unmention(other);
+        }
+        if let Some(owner) = self.clients.get_mut(client) {
+            owner.tasks.remove(&mut self.tasks.slab, ix);
+        }
+        if let Some(task) = self.tasks.get_mut(ix) {
+            task.client = NIL;
+        }
+        let dedup = dedup.map(|name| Box::new((queue_ix, name)));
+        self.remember(client, request, dedup, answer, no_reply);
+        self.forget_client(client);
+    }
+
+    /// Tells the owner, and keeps the answer if it could be asked for again.
+    fn remember(
+        &mut self,
+        client: Ix,
+        request: RequestId,
+        dedup: Option<Box<(Ix, Frame)>>,
+        answer: Answer,
+        no_reply: bool,
+    ) {
+        if client == OPERATOR {
+            return;
+        }
+        let named = self.clients.get(client).is_some_and(|client| client.name.is_some());
+        if !named && dedup.is_none() {
+            self.memory.remove_request(client, request);
+            if !no_reply {
+                self.tell_answer(client, request, answer);
+            }
+            return;
+        }
+        if !no_reply {
+            self.tell_answer(client, request, answer.clone());
+        }
+        let keep = if no_reply && dedup.is_none() { Answer::None } else { answer };
+        if let Some(owner) = self.clients.get_mut(client) {
+            owner.mentions += 1;
+        }
+        self.memory.end(self.now, (client, request), dedup, keep);
+        self.forget();
+    }
+
+    /// Forgets the names and results of tasks that are too old or too many.
+    pub(super) fn forget(&mut self) {
+        while let Some((client, early)) = self.memory.forget(self.now) {
+            self.totals.forgotten += u64::from(early);
+            if let Some(client) = client {
+                self.unmention(client);
+            }
+        }
+        if self.memory_timer == NIL
+            && let Some(at) = self.memory.next_forgetting()
+        {
+            // Not for each: those that follow within a second go together.
+            self.memory_timer = self.wheel.set(at.max(self.now + Duration::from_secs(1)), Timer::Memory);
+        }
+    }
+
+    pub(super) fn tell_answer(&mut self, client: Ix, id: RequestId, answer: Answer) {
+        let Some(session) = self.clients.get(client).and_then(|client| client.session) else { return };
+        match answer {
+            Answer::Result(body) => self.tell_client(session, ToClient::Result { id, body }),
+            Answer::Failed(reason, text) => self.tell_client(session, ToClient::Failed { id, reason, text }),
+            Answer::None => {}
+        }
+    }
+
+    /// The last of a task: its key goes to the next one, its place to another.
+    pub(super) fn remove(&mut self, ix: Ix) {
+        self.release_key(ix);
+        if let Some(task) = self.tasks.remove(ix)
+            && task.key != NIL
+            && let Some(queue) = self.queue_mut(task.queue)
+        {
+            queue.keys.leave(task.key);
+        }
+    }
+}

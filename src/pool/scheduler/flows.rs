@@ -1,0 +1,201 @@
+//! Whose turn it is among the clients of a queue: priority levels, and deficit round robin within each.
+//!
+//! A *flow* is what one client has waiting on one level. The flows of a level take turns, and pay for each task what a
+//! task of theirs usually costs in worker time, so that a client with slow tasks is held back as is one with many.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use slab::Slab;
+
+use super::links::{Ix, Linked, Links, List, NIL, at, at_mut, insert};
+use super::task::Tasks;
+use crate::pool::policy::LEVELS;
+
+/// What a flow may spend in a turn: 16 units, the cost of an average task.
+const TURN: i32 = 16;
+
+/// The dearest task costs so many turns. Each round passes over a flow in debt, so this bounds the work.
+const DEAREST: f64 = 8.0;
+
+/// The tasks of one client that wait on one level.
+#[derive(Debug)]
+pub(super) struct Flow {
+    client: Ix,
+    class: u16,
+    level: u8,
+    pub(super) tasks: List,
+    /// With workers. The flow lasts until they are done, so that its debt is not forgiven.
+    in_flight: u32,
+    balance: i32,
+    links: Links,
+}
+
+impl Linked for Flow {
+    fn links(&mut self, _: usize) -> &mut Links {
+        &mut self.links
+    }
+
+    fn next(&self, _: usize) -> Ix {
+        self.links.next()
+    }
+}
+
+/// All flows of a queue.
+#[derive(Debug, Default)]
+pub(super) struct Flows {
+    slab: Slab<Flow>,
+    by_owner: HashMap<(u16, u8, Ix), Ix, RandomState>,
+}
+
+impl Flows {
+    pub(super) fn get(&self, flow: Ix) -> Option<&Flow> {
+        at(&self.slab, flow)
+    }
+
+    fn of(&mut self, class: u16, level: u8, client: Ix) -> Ix {
+        let slab = &mut self.slab;
+        *self.by_owner.entry((class, level, client)).or_insert_with(|| {
+            let (tasks, links) = (List::default(), Links::NONE);
+            insert(slab, Flow { client, class, level, tasks, in_flight: 0, balance: TURN, links })
+        })
+    }
+
+    /// A task of the flow goes to a worker, and is charged for: `cost` 1 is an average one.
+    pub(super) fn charge(&mut self, flow: Ix, cost: f64) {
+        if let Some(flow) = at_mut(&mut self.slab, flow) {
+            flow.in_flight += 1;
+            flow.balance -= (cost.clamp(1.0 / f64::from(TURN), DEAREST) * f64::from(TURN)) as i32;
+        }
+    }
+
+    /// A task of the flow is no longer with a worker.
+    pub(super) fn discharge(&mut self, flow: Ix) {
+        if let Some(flow) = at_mut(&mut self.slab, flow) {
+            flow.in_flight = flow.in_flight.saturating_sub(1);
+        }
+        self.forget_if_idle(flow);
+    }
+
+    fn forget_if_idle(&mut self, ix: Ix) {
+        if let Some(flow) = at(&self.slab, ix)
+            && flow.in_flight == 0
+            && flow.tasks.is_empty()
+        {
+            self.by_owner.remove(&(flow.class, flow.level, flow.client));
+            self.slab.remove(ix as usize);
+        }
+    }
+}
+
+/// The levels of one class of tasks.
+#[derive(Debug, Default)]
+pub(super) struct Levels {
+    /// The flows that have tasks, in the order of their turns.
+    rings: [List; LEVELS as usize],
+    /// Bit n: level n has tasks.
+    filled: u16,
+    len: u32,
+}
+
+impl Levels {
+    pub(super) const fn filled(&self) -> u16 {
+        self.filled
+    }
+
+    pub(super) const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Puts a task in, and tells it its flow.
+    pub(super) fn push(&mut self, flows: &mut Flows, tasks: &mut Tasks, ix: Ix, front: bool) {
+        let Some(task) = tasks.get_mut(ix) else { return };
+        let level = task.level;
+        task.flow = flows.of(task.class, level, task.client);
+        let flow_ix = task.flow;
+        let Some(flow) = at_mut(&mut flows.slab, flow_ix) else { return };
+        let first = flow.tasks.is_empty();
+        if front {
+            flow.tasks.push_front(&mut tasks.slab, ix);
+        } else {
+            flow.tasks.push_back(&mut tasks.slab, ix);
+        }
+        self.len += 1;
+        if first && let Some(ring) = self.rings.get_mut(usize::from(level)) {
+            ring.push_back(&mut flows.slab, flow_ix);
+            self.filled |= 1 << level;
+        }
+    }
+
+    /// Takes a task out, wherever it is.
+    pub(super) fn remove(&mut self, flows: &mut Flows, tasks: &mut Tasks, ix: Ix) {
+        let Some(task) = tasks.get_mut(ix) else { return };
+        let (level, flow_ix) = (task.level, std::mem::replace(&mut task.flow, NIL));
+        let Some(flow) = at_mut(&mut flows.slab, flow_ix) else { return };
+        flow.tasks.remove(&mut tasks.slab, ix);
+        self.len = self.len.saturating_sub(1);
+        if flow.tasks.is_empty()
+            && let Some(ring) = self.rings.get_mut(usize::from(level))
+        {
+            ring.remove(&mut flows.slab, flow_ix);
+            if ring.is_empty() {
+                self.filled &= !(1 << level);
+            }
+            flows.forget_if_idle(flow_ix);
+        }
+    }
+
+    /// The task whose turn it is on a level, which stays where it is.
+    pub(super) fn front(&mut self, flows: &mut Flows, level: u8) -> Option<Ix> {
+        let ring = self.rings.get_mut(usize::from(level))?;
+        loop {
+            let flow = at_mut(&mut flows.slab, ring.front()?)?;
+            if flow.balance > 0 {
+                return flow.tasks.front();
+            }
+            flow.balance += TURN;
+            ring.rotate(&mut flows.slab);
+        }
+    }
+
+    /// The first task of each flow, of all levels.
+    pub(super) fn heads<'a>(&'a self, flows: &'a Flows) -> impl Iterator<Item = Ix> + 'a {
+        let flows_of = |ring: &List| ring.iter(&flows.slab);
+        self.rings.iter().flat_map(flows_of).filter_map(|flow| flows.get(flow)?.tasks.front())
+    }
+}
+
+/// Which level goes next: each twice as often as the one below, or always the highest.
+#[derive(Debug, Default)]
+pub(super) struct Drain {
+    /// When each level is next, in steps of the highest one.
+    due: [u64; LEVELS as usize],
+    now: u64,
+}
+
+impl Drain {
+    /// Of the levels whose bits are set.
+    pub(super) fn choose(&self, filled: u16, strict: bool) -> Option<u8> {
+        let levels = (0..LEVELS).rev().filter(|level| filled & 1 << level != 0);
+        if strict { levels.max() } else { levels.min_by_key(|level| self.due(*level)) }
+    }
+
+    /// A task of this level went.
+    pub(super) fn advance(&mut self, level: u8) {
+        let due = self.due(level);
+        self.now = self.now.max(due);
+        if let Some(next) = self.due.get_mut(usize::from(level)) {
+            *next = due + stride(level);
+        }
+    }
+
+    /// A level that had nothing does not catch up.
+    fn due(&self, level: u8) -> u64 {
+        let due = self.due.get(usize::from(level)).copied().unwrap_or(0);
+        due.max((self.now + 1).saturating_sub(stride(level)))
+    }
+}
+
+const fn stride(level: u8) -> u64 {
+    1 << (LEVELS - 1 - level)
+}

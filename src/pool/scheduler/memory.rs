@@ -1,0 +1,183 @@
+//! What clients have asked for: the tasks that go on, and for a while those that have ended, with their results.
+
+use std::collections::{HashMap, VecDeque};
+
+use foldhash::fast::RandomState;
+
+use super::links::Ix;
+use crate::message::{Frame, Message};
+use crate::pool::protocol::{FailReason, RequestId};
+use crate::pool::time::Time;
+
+/// What is known of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    Task(Ix),
+    /// The number of its entry among those that have ended.
+    Ended(u64),
+}
+
+/// What an ended task is remembered by.
+#[derive(Debug, Clone)]
+pub(super) enum Answer {
+    Result(Message),
+    Failed(FailReason, Frame),
+    /// Nobody wanted one.
+    None,
+}
+
+impl Answer {
+    fn size(&self) -> usize {
+        match self {
+            Self::Result(body) => body.size(),
+            Self::Failed(_, text) => text.len(),
+            Self::None => 0,
+        }
+    }
+}
+
+/// Who an ended task was known to.
+#[derive(Debug)]
+struct Past {
+    client: Ix,
+    request: RequestId,
+    at: Time,
+    dedup: Option<Box<(Ix, Frame)>>,
+}
+
+/// Limits, as in `Config`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) window: std::time::Duration,
+    pub(super) entries: usize,
+    pub(super) ttl: std::time::Duration,
+    pub(super) bytes: usize,
+}
+
+/// Two queues, oldest first: the names, and the answers, of which there are as many or fewer, to the latest names.
+#[derive(Debug)]
+pub(super) struct Memory {
+    limits: Limits,
+    requests: HashMap<(Ix, RequestId), Known, RandomState>,
+    /// By queue and the name that the user gave.
+    named: HashMap<(Ix, Frame), Known, RandomState>,
+    past: VecDeque<Past>,
+    answers: VecDeque<Answer>,
+    bytes: usize,
+    /// The number of the entry after the last.
+    next: u64,
+}
+
+impl Memory {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            requests: HashMap::default(),
+            named: HashMap::default(),
+            past: VecDeque::new(),
+            answers: VecDeque::new(),
+            bytes: 0,
+            next: 0,
+        }
+    }
+
+    pub(super) fn request(&self, client: Ix, request: RequestId) -> Option<Known> {
+        self.requests.get(&(client, request)).copied()
+    }
+
+    pub(super) fn named(&self, queue: Ix, name: &Frame) -> Option<Known> {
+        self.named.get(&(queue, name.clone())).copied()
+    }
+
+    pub(super) fn add_request(&mut self, client: Ix, request: RequestId, task: Ix) {
+        self.requests.insert((client, request), Known::Task(task));
+    }
+
+    pub(super) fn add_named(&mut self, queue: Ix, name: Frame, task: Ix) {
+        self.named.insert((queue, name), Known::Task(task));
+    }
+
+    pub(super) fn remove_request(&mut self, client: Ix, request: RequestId) {
+        self.requests.remove(&(client, request));
+    }
+
+    pub(super) fn remove_named(&mut self, queue: Ix, name: &Frame) {
+        self.named.remove(&(queue, name.clone()));
+    }
+
+    /// A task has ended; `dedup` is its queue and the name that the user gave. What has to go for it, goes.
+    pub(super) fn end(
+        &mut self,
+        now: Time,
+        (client, request): (Ix, RequestId),
+        dedup: Option<Box<(Ix, Frame)>>,
+        answer: Answer,
+    ) {
+        let ended = Known::Ended(self.next);
+        self.requests.insert((client, request), ended);
+        if let Some(name) = &dedup {
+            self.named.insert((**name).clone(), ended);
+        }
+        self.bytes += answer.size();
+        self.past.push_back(Past { client, request, at: now, dedup });
+        self.answers.push_back(answer);
+        self.next += 1;
+    }
+
+    /// The answer of an ended task, if it is kept.
+    pub(super) fn answer(&self, number: u64) -> Option<&Answer> {
+        let from_end = usize::try_from(self.next.checked_sub(number)?).ok()?;
+        self.answers.get(self.answers.len().checked_sub(from_end)?)
+    }
+
+    /// Forgets what is too old. Returns whether an answer, or a name, went before its time.
+    fn forget_answer(&mut self, now: Time) -> Option<bool> {
+        let oldest = self.past.get(self.past.len() - self.answers.len())?;
+        let old = now.since(oldest.at) >= self.limits.ttl;
+        if !old && self.bytes <= self.limits.bytes {
+            return None;
+        }
+        self.bytes -= self.answers.pop_front()?.size();
+        Some(!old)
+    }
+
+    /// One step of forgetting: `None` when there is nothing more to forget. The client whose request was forgotten, if
+    /// one was; and whether that was before its time.
+    pub(super) fn forget(&mut self, now: Time) -> Option<(Option<Ix>, bool)> {
+        if let Some(early) = self.forget_answer(now) {
+            return Some((None, early));
+        }
+        let old = now.since(self.past.front()?.at) >= self.limits.window;
+        if !old && self.past.len() <= self.limits.entries {
+            return None;
+        }
+        let number = self.next - self.past.len() as u64;
+        if self.answers.len() == self.past.len()
+            && let Some(answer) = self.answers.pop_front()
+        {
+            self.bytes -= answer.size();
+        }
+        let past = self.past.pop_front()?;
+        let request = (past.client, past.request);
+        if self.requests.get(&request) == Some(&Known::Ended(number)) {
+            self.requests.remove(&request);
+        }
+        if let Some(name) = past.dedup
+            && self.named.get(&*name) == Some(&Known::Ended(number))
+        {
+            self.named.remove(&*name);
+        }
+        Some((Some(past.client), !old))
+    }
+
+    /// When the oldest gets too old.
+    pub(super) fn next_forgetting(&self) -> Option<Time> {
+        let name = self.past.front()?.at + self.limits.window;
+        let answer = self.past.get(self.past.len() - self.answers.len());
+        Some(answer.map_or(name, |past| name.min(past.at + self.limits.ttl)))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.past.len()
+    }
+}

@@ -1,0 +1,204 @@
+//! Who gets which task when: a state machine without clock, thread or I/O.
+//!
+//! What happened goes in as an [`Event`] together with the time; what to do about it comes out as [`Action`]s, in
+//! order. The same events at the same times with the same seed give the same actions: nothing here depends on a hash
+//! order or a clock.
+//!
+//! ```text
+//!   I/O: read, decode -> on(now, Event) -> Actions -> encode, write
+//!                        next_deadline() -> a timer -> on(now, Event::Tick)
+//! ```
+//!
+//! What the driver owes it:
+//!
+//! - `now` never goes back.
+//! - The messages of a session in order, and [`Event::Lost`] after the last of them. Then the session is never used
+//!   again; a peer that comes back gets a new one.
+//! - After each batch of events it waits for [`Scheduler::next_deadline`] at most, then says [`Event::Tick`]. A deadline
+//!   may be early, never late.
+//! - What an action sends to a session that has ended in the meantime is dropped: [`Event::Lost`] is on its way, and
+//!   puts everything right.
+//! - A session whose queue to the peer is full is [`Event::Congested`] and gets no new tasks until it is
+//!   [`Event::Writable`]; what is sent to it nevertheless must still be kept: it is bounded by the worker's credit.
+
+mod admin;
+mod answer;
+mod class;
+mod clients;
+mod config;
+mod counters;
+mod dead;
+mod dispatch;
+mod end;
+mod event;
+mod explain;
+mod figures;
+mod flows;
+mod keys;
+mod line;
+mod links;
+mod memory;
+mod presence;
+mod queue;
+mod rate;
+mod submit;
+mod task;
+#[cfg(test)]
+mod tests;
+mod wheel;
+mod workers;
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+pub(crate) use self::config::Config;
+pub use self::counters::{Counters, Totals};
+pub use self::dead::DeadLetter;
+pub(crate) use self::event::{Action, Admin, Event};
+pub use self::explain::Explanation;
+pub use self::figures::{Availability, QueueFigures, WorkerFigures};
+
+use self::clients::Clients;
+use self::links::{Ix, NIL};
+use self::memory::{Limits, Memory};
+use self::queue::Queue;
+use self::task::Tasks;
+use self::wheel::{Timer, Wheel};
+use self::workers::Workers;
+use crate::message::Frame;
+use crate::pool::protocol::{Session, ToClient, ToWorker};
+use crate::pool::time::Time;
+
+/// All queues, tasks, workers and clients of one broker.
+#[derive(Debug)]
+pub(crate) struct Scheduler {
+    config: Config,
+    now: Time,
+    /// What to do about the event that is being handled.
+    out: Vec<Action>,
+    rng: fastrand::Rng,
+    wheel: Wheel,
+    tasks: Tasks,
+    /// A queue is never removed; there are at most `Config::max_queues`.
+    queues: Vec<Queue>,
+    queue_names: HashMap<Frame, Ix, RandomState>,
+    workers: Workers,
+    worker_sessions: HashMap<Session, Ix, RandomState>,
+    clients: Clients,
+    client_sessions: HashMap<Session, Ix, RandomState>,
+    client_names: HashMap<Frame, Ix, RandomState>,
+    memory: Memory,
+    memory_timer: Ix,
+    totals: Totals,
+    shutting_down: bool,
+}
+
+impl Scheduler {
+    pub(crate) fn new(config: Config) -> Self {
+        let mut rng = fastrand::Rng::with_seed(config.seed);
+        let salt = if config.seed == 0 { 0 } else { rng.u64(..) };
+        let limits = Limits {
+            window: config.dedup_window,
+            entries: config.dedup_entries,
+            ttl: config.result_ttl,
+            bytes: config.result_bytes,
+        };
+        Self {
+            config,
+            now: Time::ZERO,
+            out: Vec::new(),
+            rng,
+            wheel: Wheel::new(),
+            tasks: Tasks::new(salt),
+            queues: Vec::new(),
+            queue_names: HashMap::default(),
+            workers: Workers::default(),
+            worker_sessions: HashMap::default(),
+            clients: Clients::new(),
+            client_sessions: HashMap::default(),
+            client_names: HashMap::default(),
+            memory: Memory::new(limits),
+            memory_timer: NIL,
+            totals: Totals::default(),
+            shutting_down: false,
+        }
+    }
+
+    /// Takes in what happened at `now`; appends what to do to `out`.
+    pub(crate) fn on(&mut self, now: Time, event: Event, out: &mut Vec<Action>) {
+        self.now = self.now.max(now);
+        std::mem::swap(&mut self.out, out);
+        while let Some(timer) = self.wheel.pop(self.now) {
+            self.fire(timer);
+        }
+        match event {
+            Event::Client(session, said) => self.on_client(session, said),
+            Event::Worker(session, said) => self.on_worker(session, said),
+            Event::Lost(session) => {
+                self.client_lost(session);
+                self.worker_lost(session);
+            }
+            Event::Congested(session) => self.set_congested(session, true),
+            Event::Writable(session) => self.set_congested(session, false),
+            Event::Tick => {}
+            Event::Admin(admin) => self.on_admin(admin),
+        }
+        std::mem::swap(&mut self.out, out);
+    }
+
+    /// When to say [`Event::Tick`], if nothing else happens before.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        self.wheel.next()
+    }
+
+    fn fire(&mut self, timer: Timer) {
+        match timer {
+            Timer::Task(task) => self.task_due(task),
+            Timer::Worker(worker) => self.worker_due(worker),
+            Timer::Client(client) => self.client_due(client),
+            Timer::Queue(queue) => {
+                if let Some(queue) = self.queue_mut(queue) {
+                    queue.gate_timer = NIL;
+                }
+                self.dispatch(queue);
+            }
+            Timer::Memory => {
+                self.memory_timer = NIL;
+                self.forget();
+            }
+        }
+    }
+
+    fn queue(&self, ix: Ix) -> Option<&Queue> {
+        self.queues.get(ix as usize)
+    }
+
+    fn queue_mut(&mut self, ix: Ix) -> Option<&mut Queue> {
+        self.queues.get_mut(ix as usize)
+    }
+
+    /// The queue of this name, made if that is allowed.
+    fn queue_named(&mut self, name: &Frame, make: bool) -> Option<Ix> {
+        if let Some(ix) = self.queue_names.get(name) {
+            return Some(*ix);
+        }
+        if !make || self.queues.len() >= self.config.max_queues {
+            return None;
+        }
+        let ix = Ix::try_from(self.queues.len()).ok()?;
+        let policy = self.config.policy.clone();
+        let seed = self.config.seed ^ u64::from(ix) << 16;
+        self.queues.push(Queue::new(name.clone(), policy, seed));
+        self.queue_names.insert(name.clone(), ix);
+        Some(ix)
+    }
+
+    fn tell_client(&mut self, session: Session, said: ToClient) {
+        self.out.push(Action::ToClient(session, said));
+    }
+
+    fn tell_worker(&mut self, session: Session, said: ToWorker) {
+        self.out.push(Action::ToWorker(session, said));
+    }
+}

@@ -1,0 +1,170 @@
+//! One queue: its tasks, its workers, its limits.
+
+use super::class::Class;
+use super::counters::Counters;
+use super::dead::DeadLetters;
+use super::flows::{Drain, Flows};
+use super::keys::Keys;
+use super::links::{Ix, NIL};
+use super::rate::Gate;
+use crate::message::Frame;
+use crate::pool::policy::Policy;
+use crate::pool::protocol::Session;
+use crate::pool::time::Time;
+
+/// Sets of tags that the tasks of one queue may need. More are refused: each costs memory and a look at each dispatch.
+pub(super) const MAX_CLASSES: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) name: Frame,
+    pub(super) policy: Policy,
+    /// The first is for tasks without tags.
+    pub(super) classes: Vec<Class>,
+    pub(super) flows: Flows,
+    pub(super) drain: Drain,
+    pub(super) keys: Keys,
+    pub(super) gate: Option<Gate>,
+    pub(super) gate_timer: Ix,
+    pub(super) paused: bool,
+    /// Its strategy has wanted none of the available before.
+    pub(super) choosy: bool,
+    /// Accepted, and not with a worker.
+    pub(super) waiting: usize,
+    pub(super) bytes: usize,
+    /// With workers, also those that have ended for their clients.
+    pub(super) in_flight: u32,
+    /// Clients that are not read from until there is room.
+    pub(super) stopped: Vec<Session>,
+    pub(super) dead: DeadLetters,
+    pub(super) counters: Counters,
+    /// The mean time of a task with a worker, in nanoseconds.
+    pub(super) service: f64,
+    /// The mean time from one end to the next, in nanoseconds.
+    pub(super) pace: f64,
+    pub(super) last_end: Time,
+    /// Whose turn it is of the classes.
+    turn: usize,
+    seed: u64,
+}
+
+/// Why nothing goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closed {
+    Paused,
+    Full,
+    Rate(Time),
+}
+
+impl Queue {
+    pub(super) fn new(name: Frame, policy: Policy, seed: u64) -> Self {
+        Self {
+            name,
+            classes: vec![Class::new(Vec::new(), &policy, seed)],
+            gate: policy.rate.map(Gate::new),
+            policy,
+            flows: Flows::default(),
+            drain: Drain::default(),
+            keys: Keys::default(),
+            gate_timer: NIL,
+            paused: false,
+            choosy: false,
+            waiting: 0,
+            bytes: 0,
+            in_flight: 0,
+            stopped: Vec::new(),
+            dead: DeadLetters::default(),
+            counters: Counters::default(),
+            service: 0.0,
+            pace: 0.0,
+            last_end: Time::ZERO,
+            turn: 0,
+            seed,
+        }
+    }
+
+    /// Whether a task may go to a worker now, as far as the queue's own limits are concerned.
+    pub(super) fn closed(&self, now: Time) -> Option<Closed> {
+        if self.paused {
+            return Some(Closed::Paused);
+        }
+        if self.policy.max_in_flight.is_some_and(|most| self.in_flight >= most.get()) {
+            return Some(Closed::Full);
+        }
+        let opens = self.gate.as_ref().map(Gate::opens)?;
+        (opens > now).then_some(Closed::Rate(opens))
+    }
+
+    /// Whether one more task of so many bytes would be too much.
+    pub(super) fn is_full(&self, bytes: usize) -> bool {
+        self.waiting >= self.policy.max_len
+            || (self.waiting > 0 && self.bytes.saturating_add(bytes) > self.policy.max_bytes)
+    }
+
+    /// Whether those who were stopped may go on: a quarter is free, so that they do not stop at each task.
+    pub(super) fn has_room(&self) -> bool {
+        let three_quarters = |limit: usize| limit - limit.div_ceil(4);
+        self.waiting <= three_quarters(self.policy.max_len)
+            && self.bytes <= three_quarters(self.policy.max_bytes)
+    }
+
+    /// Those who serve it.
+    pub(super) fn workers(&self) -> impl Iterator<Item = Ix> + '_ {
+        let workers = self.classes.first().map(|class| &class.workers);
+        workers.into_iter().flat_map(|workers| {
+            workers.seats().filter_map(|seat| workers.get(seat).map(|member| member.worker))
+        })
+    }
+
+    pub(super) fn class(&mut self, class: u16) -> Option<&mut Class> {
+        self.classes.get_mut(usize::from(class))
+    }
+
+    /// The class for these tags, sorted and without repetition; made if need be, without workers.
+    pub(super) fn class_for(&mut self, tags: Vec<Frame>) -> Option<(u16, bool)> {
+        let known = self.classes.iter().position(|class| class.tags == tags);
+        if known.is_none() {
+            if self.classes.len() >= MAX_CLASSES {
+                return None;
+            }
+            let seed = self.seed.wrapping_add(self.classes.len() as u64);
+            self.classes.push(Class::new(tags, &self.policy, seed));
+        }
+        let index = known.unwrap_or(self.classes.len() - 1);
+        Some((u16::try_from(index).ok()?, known.is_none()))
+    }
+
+    /// The level and the class of the next task that someone could take.
+    pub(super) fn next(&mut self) -> Option<(u8, u16)> {
+        let open = |class: &Class| if class.can_give() { class.levels.filled() } else { 0 };
+        let filled = self.classes.iter().fold(0, |filled, class| filled | open(class));
+        let level = self.drain.choose(filled, self.policy.strict_priority)?;
+        let count = self.classes.len();
+        let class = (0..count)
+            .map(|step| (self.turn + step) % count)
+            .find(|index| self.classes.get(*index).is_some_and(|class| open(class) & 1 << level != 0))?;
+        Some((level, u16::try_from(class).ok()?))
+    }
+
+    /// A task of this level and class went.
+    pub(super) fn advance(&mut self, level: u8, class: u16) {
+        self.drain.advance(level);
+        self.turn = usize::from(class) + 1;
+    }
+
+    pub(super) fn set_policy(&mut self, policy: Policy) {
+        self.gate = policy.rate.map(Gate::new);
+        let seeds = self.seed..;
+        for (class, seed) in self.classes.iter_mut().zip(seeds) {
+            class.set_policy(&policy, seed);
+        }
+        self.policy = policy;
+    }
+
+    /// A task ended: how long until there is room for a good part of what a client might send.
+    pub(super) fn ended(&mut self, now: Time) {
+        let since = now.since(self.last_end).as_nanos() as f64;
+        self.pace = if self.pace > 0.0 { self.pace * 0.95 + since * 0.05 } else { since };
+        self.last_end = now;
+    }
+}

@@ -1,0 +1,328 @@
+//! What clients say: submissions and their admission, cancellations, questions.
+
+use std::time::Duration;
+
+use super::Action;
+use super::Scheduler;
+use super::clients::OPERATOR;
+use super::links::Ix;
+use super::memory::{Answer, Known};
+use super::queue::Queue;
+use super::task::{End, Extra, Place, Task};
+use crate::message::{Frame, Message};
+use crate::pool::policy::{LEVELS, Overflow};
+use crate::pool::protocol::{
+    FailReason, FromClient, RejectReason, RequestId, Session, SubmitOptions, ToClient,
+};
+use crate::pool::time::Time;
+
+/// The longest name of a queue, a key or a tag, in bytes.
+const MAX_NAME: usize = 1024;
+const MAX_TAGS: usize = 16;
+
+/// A submission.
+#[derive(Debug)]
+struct Request {
+    session: Session,
+    client: Ix,
+    id: RequestId,
+    queue: Ix,
+    class: u16,
+    options: SubmitOptions,
+    body: Message,
+}
+
+impl Scheduler {
+    pub(super) fn on_client(&mut self, session: Session, said: FromClient) {
+        match said {
+            FromClient::Hello { client } => self.client_says_hello(session, client),
+            FromClient::Submit { id, queue, options, body } => {
+                let client = self.client_of(session);
+                self.submit(session, client, id, &queue, options, body);
+            }
+            FromClient::Cancel { id } => self.cancel(session, id),
+            FromClient::Status { id } => {
+                let text = self.status(session, id).into();
+                self.tell_client(session, ToClient::Status { id, text });
+            }
+        }
+    }
+
+    fn submit(
+        &mut self,
+        session: Session,
+        client: Ix,
+        id: RequestId,
+        queue: &Frame,
+        mut options: SubmitOptions,
+        body: Message,
+    ) {
+        if let Some(known) = self.memory.request(client, id) {
+            self.repeat(session, client, id, &options, known);
+            return;
+        }
+        if self.shutting_down {
+            self.reject(session, id, RejectReason::ShuttingDown, Duration::ZERO);
+            return;
+        }
+        if !is_valid(queue, &mut options) {
+            self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
+            return;
+        }
+        let Some(queue_ix) = self.queue_named(queue, self.config.on_demand) else {
+            self.reject(session, id, RejectReason::UnknownQueue, Duration::ZERO);
+            return;
+        };
+        if let Some(name) = &options.dedup
+            && let Some(known) = self.memory.named(queue_ix, name)
+        {
+            self.repeat(session, client, id, &options, known);
+            return;
+        }
+        let Some(class) = self.class_for(queue_ix, std::mem::take(&mut options.tags)) else {
+            self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
+            return;
+        };
+        if self.admit(session, id, queue_ix, body.size()) {
+            self.accept(Request { session, client, id, queue: queue_ix, class, options, body });
+            self.dispatch(queue_ix);
+        }
+    }
+
+    fn reject(&mut self, session: Session, id: RequestId, reason: RejectReason, retry_after: Duration) {
+        self.tell_client(session, ToClient::Reject { id, reason, retry_after });
+    }
+
+    /// The class of tasks with these tags, and in it the workers that have them.
+    fn class_for(&mut self, queue_ix: Ix, tags: Vec<Frame>) -> Option<u16> {
+        if tags.is_empty() {
+            return Some(0);
+        }
+        let (class, new) = self.queue_mut(queue_ix)?.class_for(tags)?;
+        if new {
+            let members: Vec<Ix> = self.queue(queue_ix)?.workers().collect();
+            for worker in members {
+                self.join_class(worker, queue_ix, class);
+            }
+        }
+        Some(class)
+    }
+
+    /// Whether there is room for one more, or room is made.
+    fn admit(&mut self, session: Session, id: RequestId, queue_ix: Ix, bytes: usize) -> bool {
+        let Some(queue) = self.queue_mut(queue_ix) else { return false };
+        if !queue.is_full(bytes) {
+            return true;
+        }
+        match queue.policy.overflow {
+            Overflow::Reject => {
+                queue.counters.rejected += 1;
+                let after = retry_after(queue);
+                self.reject(session, id, RejectReason::QueueFull, after);
+                return false;
+            }
+            Overflow::Block => {
+                if !queue.stopped.contains(&session) {
+                    queue.stopped.push(session);
+                    self.stop_client(session);
+                }
+            }
+            Overflow::DropOldest => {
+                while let Some(queue) = self.queue(queue_ix)
+                    && queue.is_full(bytes)
+                    && let Some(oldest) = self.oldest(queue)
+                {
+                    self.end_waiting_task(oldest, End::Failed(FailReason::Dropped));
+                }
+            }
+        }
+        true
+    }
+
+    /// The oldest of those that are first in their lines.
+    pub(super) fn oldest(&self, queue: &Queue) -> Option<Ix> {
+        let heads = queue.classes.iter().flat_map(|class| {
+            let parked = (0..).map_while(|index| class.parked(crate::pool::strategy::Seat::new(index)));
+            let others = parked.filter_map(super::links::List::front).chain(class.solo.front());
+            class.levels.heads(&queue.flows).chain(others)
+        });
+        heads.min_by_key(|ix| self.tasks.get(*ix).map(|task| (task.submitted, task.serial)))
+    }
+
+    fn accept(&mut self, request: Request) {
+        let Request { session, client, id, queue: queue_ix, class, options, body } = request;
+        let now = self.now;
+        let Some(queue) = self.queues.get_mut(queue_ix as usize) else { return };
+        queue.counters.accepted += 1;
+        self.totals.accepted += 1;
+        let budget = options.budget.or(queue.policy.ttl);
+        let named = options.dedup.clone();
+        let extra = (options.key.is_some() || named.is_some())
+            .then(|| Box::new(Extra { key: options.key, dedup: options.dedup, ..Extra::default() }));
+        let ix = self.tasks.insert(Task {
+            body,
+            extra,
+            request: id,
+            submitted: now,
+            deadline: budget.map_or(Time::MAX, |budget| now + budget),
+            client,
+            queue: queue_ix,
+            class,
+            level: options.priority.unwrap_or(queue.policy.priority).min(LEVELS - 1),
+            no_reply: options.no_reply,
+            ..Task::default()
+        });
+        tracing::trace!(task = self.tasks.id(ix).0, queue = ?queue.name, "accepted");
+        if client != OPERATOR {
+            self.memory.add_request(client, id, ix);
+        }
+        if let Some(name) = named {
+            self.memory.add_named(queue_ix, name, ix);
+        }
+        if let Some(owner) = self.clients.get_mut(client) {
+            owner.tasks.push_back(&mut self.tasks.slab, ix);
+        }
+        if options.ack {
+            self.tell_client(session, ToClient::Accept { id });
+        }
+        self.begin_waiting(ix);
+        if options.delay > Duration::ZERO {
+            self.put_aside(ix, Place::Delayed, options.delay);
+        } else {
+            self.line_up(ix, false);
+            self.arm(ix);
+        }
+    }
+
+    /// A task that was submitted before: who asks now gets its answer, then or now.
+    fn repeat(&mut self, session: Session, client: Ix, id: RequestId, options: &SubmitOptions, known: Known) {
+        if options.ack {
+            self.tell_client(session, ToClient::Accept { id });
+        }
+        match known {
+            Known::Task(ix) => {
+                let Some(task) = self.tasks.get_mut(ix) else { return };
+                let queue = task.queue;
+                let same = task.client == client && task.request == id;
+                let new = !same && self.memory.request(client, id).is_none();
+                if new && !options.no_reply {
+                    task.extra().others.push((client, id));
+                    self.memory.add_request(client, id, ix);
+                    self.mention(client);
+                }
+                if let Some(queue) = self.queue_mut(queue) {
+                    queue.counters.repeated += 1;
+                }
+            }
+            Known::Ended(number) => {
+                let gone = || Answer::Failed(FailReason::Forgotten, Frame::new());
+                let answer = self.memory.answer(number).cloned().unwrap_or_else(gone);
+                if !options.no_reply {
+                    self.tell_answer(client, id, answer);
+                }
+            }
+        }
+    }
+
+    /// Puts back what had been given up: a new task that nobody waits for.
+    pub(super) fn revive(&mut self, queue: Ix, letter: super::DeadLetter) {
+        let super::DeadLetter { body, key, priority, tags, .. } = letter;
+        let Some(class) = self.class_for(queue, tags) else { return };
+        let options =
+            SubmitOptions { no_reply: true, key, priority: Some(priority), ..SubmitOptions::default() };
+        self.accept(Request {
+            session: Session(u64::MAX),
+            client: OPERATOR,
+            id: 0,
+            queue,
+            class,
+            options,
+            body,
+        });
+    }
+
+    fn cancel(&mut self, session: Session, id: RequestId) {
+        let Some(client) = self.client_sessions.get(&session).copied() else { return };
+        let Some(Known::Task(ix)) = self.memory.request(client, id) else { return };
+        let Some(task) = self.tasks.get_mut(ix) else { return };
+        let end = End::Failed(FailReason::Cancelled);
+        let (queue, in_flight) = (task.queue, task.in_flight());
+        if task.client != client || task.request != id {
+            // One of several who wait for it: the others still do.
+            task.extra().others.retain(|other| *other != (client, id));
+            self.memory.remove_request(client, id);
+            self.tell_answer(client, id, Answer::Failed(FailReason::Cancelled, Frame::new()));
+            self.unmention(client);
+        } else if in_flight {
+            self.revoke(ix, end);
+        } else {
+            self.end_waiting_task(ix, end);
+            self.dispatch(queue);
+        }
+    }
+
+    /// Cancels what a client that is gone was waiting for: not what somebody else waits for, too, and not what nobody
+    /// was to be told of.
+    pub(super) fn cancel_all(&mut self, client: Ix) {
+        let Some(owner) = self.clients.get(client) else { return };
+        let tasks: Vec<Ix> = owner.tasks.iter(&self.tasks.slab).collect();
+        for ix in tasks {
+            let Some(task) = self.tasks.get(ix) else { continue };
+            let wanted = task.no_reply || task.extra.as_ref().is_some_and(|extra| !extra.others.is_empty());
+            let (queue, in_flight) = (task.queue, task.in_flight());
+            let end = End::Failed(FailReason::Cancelled);
+            match (wanted, in_flight) {
+                (true, _) => {}
+                (false, true) => self.revoke(ix, end),
+                (false, false) => {
+                    self.end_waiting_task(ix, end);
+                    self.dispatch(queue);
+                }
+            }
+        }
+    }
+}
+
+/// Whether it makes sense; puts the tags in order.
+fn is_valid(queue: &Frame, options: &mut SubmitOptions) -> bool {
+    options.tags.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
+    options.tags.dedup();
+    let names = options.tags.iter().chain(&options.key).chain(&options.dedup);
+    options.priority.is_none_or(|priority| priority < LEVELS)
+        && !queue.is_empty()
+        && options.tags.len() <= MAX_TAGS
+        && std::iter::once(queue).chain(names).all(|name| name.len() <= MAX_NAME)
+}
+
+/// When a part of the queue should have gone.
+fn retry_after(queue: &Queue) -> Duration {
+    let nanos = queue.pace * (queue.waiting as f64 / 8.0).max(1.0);
+    let known = queue.pace > 0.0;
+    let wait = Duration::from_nanos(if known { nanos as u64 } else { 1_000_000_000 });
+    wait.clamp(Duration::from_millis(10), Duration::from_secs(30))
+}
+
+impl Scheduler {
+    fn stop_client(&mut self, session: Session) {
+        let client = self.client_sessions.get(&session).copied();
+        if let Some(client) = client.and_then(|client| self.clients.get_mut(client)) {
+            client.stops += 1;
+            if client.stops == 1 {
+                self.out.push(Action::StopReading(session));
+            }
+        }
+    }
+
+    /// A queue has room again.
+    pub(super) fn resume_clients(&mut self, sessions: &[Session]) {
+        for session in sessions {
+            let client = self.client_sessions.get(session).copied();
+            if let Some(client) = client.and_then(|client| self.clients.get_mut(client)) {
+                client.stops = client.stops.saturating_sub(1);
+                if client.stops == 0 {
+                    self.out.push(Action::ResumeReading(*session));
+                }
+            }
+        }
+    }
+}

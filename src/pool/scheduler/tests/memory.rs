@@ -1,0 +1,130 @@
+//! Repeated submissions, and clients that leave.
+
+use super::*;
+
+fn config() -> Config {
+    Config { heartbeat: seconds(3600), ..Config::default() }
+}
+
+#[test]
+fn m11_a_repeated_submission_is_the_same_task_and_gets_the_same_answer() {
+    let mut rig = Rig::new(Policy::default());
+    rig.worker("w", 1);
+    let client = rig.client("c");
+    rig.submit_as(client, 7, "x", SubmitOptions::default());
+    let given = rig.one();
+    rig.submit_as(client, 7, "x", SubmitOptions { ack: true, ..SubmitOptions::default() });
+    assert!(rig.given().is_empty());
+    rig.done(&given);
+    assert_eq!(rig.told_text(), ["accept 7", "result 7 x done"]);
+    // The same client, over another connection.
+    rig.on(Event::Lost(client));
+    let again = rig.client("c");
+    rig.submit_as(again, 7, "x", SubmitOptions::default());
+    assert_eq!(rig.told_text(), ["result 7 x done"]);
+    assert_eq!(rig.scheduler.totals().accepted, 1);
+}
+
+#[test]
+fn m11_a_name_makes_submissions_of_several_clients_one_task() {
+    let mut rig = Rig::new(Policy::default());
+    let (one, two) = (rig.client("one"), rig.client("two"));
+    let named = || SubmitOptions { dedup: Some("order-991".into()), ..SubmitOptions::default() };
+    rig.submit_with(one, "x", named());
+    rig.submit_with(two, "x", named());
+    rig.worker("w", 1);
+    let given = rig.one();
+    rig.out.clear();
+    rig.done(&given);
+    assert!(rig.given().is_empty());
+    assert_eq!(rig.told_text(), ["result 2 x done", "result 1 x done"]);
+    rig.submit_with(two, "x", named());
+    assert_eq!(rig.told_text(), ["result 3 x done"]);
+}
+
+#[test]
+fn m11_names_are_forgotten_after_the_window_and_results_after_their_time() {
+    let mut rig = Rig::with(Config { result_ttl: seconds(60), ..config() });
+    rig.worker("w", 1);
+    let client = rig.client("c");
+    rig.submit_as(client, 1, "x", SubmitOptions::default());
+    let given = rig.one();
+    rig.done(&given);
+    rig.out.clear();
+    rig.pass(seconds(61));
+    rig.submit_as(client, 1, "x", SubmitOptions::default());
+    assert_eq!(rig.told_text(), ["failed 1 Forgotten"]);
+    rig.pass(seconds(600));
+    rig.submit_as(client, 1, "x", SubmitOptions::default());
+    assert_eq!(rig.given().len(), 1, "a new task");
+}
+
+#[test]
+fn m11_what_is_remembered_is_bounded() {
+    let mut rig = Rig::with(Config { dedup_entries: 10, result_bytes: 30, ..config() });
+    rig.worker("w", 1);
+    let client = rig.client("c");
+    for id in 0..100 {
+        rig.submit_as(client, id, "x", SubmitOptions::default());
+        let given = rig.one();
+        rig.done(&given);
+    }
+    assert_eq!(rig.scheduler.memory.len(), 10);
+    assert_eq!(rig.scheduler.totals().forgotten, 90 + 95, "of results of 6 bytes, 5 fit into 30");
+    rig.out.clear();
+    rig.submit_as(client, 99, "x", SubmitOptions::default());
+    rig.submit_as(client, 92, "x", SubmitOptions::default());
+    assert_eq!(rig.told_text(), ["result 99 x done", "failed 92 Forgotten"]);
+}
+
+#[test]
+fn the_tasks_of_a_client_that_stays_away_are_cancelled_but_not_those_that_nobody_waits_for() {
+    let mut rig = Rig::with(config());
+    let client = rig.client("c");
+    let worker = rig.worker("w", 1);
+    rig.submit(client, "running");
+    let given = rig.one();
+    rig.submit(client, "waiting");
+    rig.submit_with(client, "forgotten", SubmitOptions { no_reply: true, ..SubmitOptions::default() });
+    rig.on(Event::Lost(client));
+    rig.pass(millis(9999));
+    assert_eq!(rig.scheduler.totals().waiting, 2, "it may come back");
+    rig.pass(millis(1));
+    assert_eq!(rig.scheduler.queues()[0].counters.cancelled, 2);
+    let cancel = Action::ToWorker(worker, ToWorker::Cancel(given.lease));
+    assert!(rig.out.iter().any(|action| format!("{action:?}") == format!("{cancel:?}")));
+    rig.done(&given);
+    assert_eq!(rig.bodies(), ["forgotten"]);
+}
+
+#[test]
+fn a_client_that_comes_back_in_time_gets_its_answers() {
+    let mut rig = Rig::with(config());
+    let client = rig.client("c");
+    rig.submit(client, "x");
+    rig.on(Event::Lost(client));
+    rig.pass(seconds(9));
+    let back = rig.client("c");
+    rig.pass(seconds(60));
+    rig.worker("w", 1);
+    let given = rig.one();
+    rig.done(&given);
+    assert!(matches!(rig.told()[..], [(session, ToClient::Result { .. })] if session == back));
+}
+
+#[test]
+fn clients_leave_nothing_behind() {
+    let mut rig = Rig::with(config());
+    rig.worker("w", 1);
+    for round in 0..50 {
+        let client = if round % 2 == 0 { rig.client(&round.to_string()) } else { rig.session() };
+        rig.submit(client, "x");
+        let given = rig.one();
+        rig.done(&given);
+        rig.on(Event::Lost(client));
+    }
+    rig.pass(seconds(700));
+    assert_eq!((rig.scheduler.clients.len(), rig.scheduler.memory.len()), (0, 0));
+    assert!(rig.scheduler.client_names.is_empty() && rig.scheduler.client_sessions.is_empty());
+    assert_eq!(rig.scheduler.wheel.len(), 1, "the worker's");
+}

@@ -1,0 +1,141 @@
+//! Who does the tasks.
+
+use slab::Slab;
+
+use super::links::{Ix, List, NIL, at, at_mut, insert};
+use crate::message::Frame;
+use crate::pool::protocol::{Session, WorkerHello};
+use crate::pool::strategy::Seat;
+use crate::pool::time::Time;
+
+/// The most tasks that one worker may have: what a hostile one claims is cut to it.
+const MAX_GRANTED: i64 = 1 << 20;
+
+/// Where a worker is a candidate.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Membership {
+    pub(super) queue: Ix,
+    pub(super) class: u16,
+    pub(super) seat: Seat,
+}
+
+/// What does not change, and is not looked at for each task: apart, so that ten thousand workers take less of the
+/// processor's caches.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) name: Frame,
+    pub(super) address: Frame,
+    pub(super) tags: Vec<Frame>,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) session: Session,
+    pub(super) about: Box<About>,
+    pub(super) capacity: u32,
+    pub(super) weight: f64,
+    /// It reports what it begins; else a dispatch is the begin.
+    pub(super) reports_starts: bool,
+    /// How many tasks it may have. Below what it has, once it took credit back.
+    pub(super) granted: i64,
+    pub(super) in_flight: u32,
+    /// Oldest first.
+    pub(super) tasks: List,
+    pub(super) memberships: Vec<Membership>,
+    /// Which of them is offered the next credit first.
+    pub(super) turn: usize,
+    pub(super) seen: Time,
+    pub(super) timer: Ix,
+    /// When it was last sent a heartbeat.
+    pub(super) beaten: Time,
+    pub(super) suspect: bool,
+    pub(super) draining: bool,
+    pub(super) congested: bool,
+    /// Kept free for tasks that run alone: of this queue and class.
+    pub(super) reserved: Option<(Ix, u16)>,
+    /// As its candidacies were last told.
+    pub(super) available: bool,
+    pub(super) joined: Time,
+    pub(super) done: u64,
+    pub(super) failed: u64,
+    /// The mean time of a task with it, in nanoseconds; 0 is unknown.
+    pub(super) service: f64,
+}
+
+impl Worker {
+    pub(super) fn new(now: Time, session: Session, hello: WorkerHello) -> Self {
+        let granted = i64::from(hello.capacity) + i64::from(hello.prefetch);
+        Self {
+            session,
+            about: Box::new(About { name: hello.name, address: hello.address, tags: hello.tags }),
+            capacity: hello.capacity,
+            weight: hello.weight,
+            reports_starts: hello.prefetch > 0,
+            granted: granted.min(MAX_GRANTED),
+            in_flight: 0,
+            tasks: List::default(),
+            memberships: Vec::new(),
+            turn: 0,
+            seen: now,
+            timer: NIL,
+            beaten: now,
+            suspect: false,
+            draining: false,
+            congested: false,
+            reserved: None,
+            available: false,
+            joined: now,
+            done: 0,
+            failed: 0,
+            service: 0.0,
+        }
+    }
+
+    pub(super) fn grant(&mut self, more: i32) {
+        self.granted = (self.granted + i64::from(more)).clamp(0, MAX_GRANTED);
+        self.reports_starts |= self.granted > i64::from(self.capacity);
+    }
+
+    pub(super) fn credit(&self) -> i64 {
+        self.granted - i64::from(self.in_flight)
+    }
+
+    /// It could be given a task, if it is not kept for a special one.
+    pub(super) fn fit(&self) -> bool {
+        !self.suspect && !self.draining && !self.congested && self.credit() > 0
+    }
+
+    /// It can be given any task.
+    pub(super) fn open(&self) -> bool {
+        self.fit() && self.reserved.is_none()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Workers(Slab<Worker>);
+
+impl Workers {
+    pub(super) fn insert(&mut self, worker: Worker) -> Ix {
+        insert(&mut self.0, worker)
+    }
+
+    pub(super) fn get(&self, ix: Ix) -> Option<&Worker> {
+        at(&self.0, ix)
+    }
+
+    pub(super) fn get_mut(&mut self, ix: Ix) -> Option<&mut Worker> {
+        at_mut(&mut self.0, ix)
+    }
+
+    pub(super) fn remove(&mut self, ix: Ix) -> Option<Worker> {
+        self.0.try_remove(ix as usize)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Ix, &Worker)> {
+        self.0.iter().filter_map(|(index, worker)| Some((Ix::try_from(index).ok()?, worker)))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

@@ -1,0 +1,178 @@
+//! A worker that calls a function for each task.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::WorkerBuilder;
+use super::shelf::Shelf;
+use super::task::{Job, Task};
+use crate::message::{Frame, Message};
+use crate::pool::client::JoinError;
+use crate::pool::protocol::Nack;
+
+/// Why a handler has no result, and what is to become of the task. Any error is one that may work later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure(Nack);
+
+impl Failure {
+    /// It may work later: by the rules of the queue.
+    pub fn retry(error: impl Into<Frame>) -> Self {
+        Self(Nack::Retry { delay: None, error: error.into() })
+    }
+
+    /// It may work later: after `delay`.
+    pub fn retry_after(delay: Duration, error: impl Into<Frame>) -> Self {
+        Self(Nack::Retry { delay: Some(delay), error: error.into() })
+    }
+
+    /// It will never work: to the dead letters.
+    pub fn reject(error: impl Into<Frame>) -> Self {
+        Self(Nack::Reject { error: error.into() })
+    }
+
+    /// Not here; it does not count as an attempt.
+    #[must_use]
+    pub const fn release() -> Self {
+        Self(Nack::Release)
+    }
+
+    /// Not now, but after `delay`; it does not count as an attempt.
+    #[must_use]
+    pub const fn defer(delay: Duration) -> Self {
+        Self(Nack::Defer { delay })
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::retry(error.to_string())
+    }
+}
+
+impl WorkerBuilder {
+    /// Calls `handler` for each task, as many at a time as its capacity, until the process is told to end (SIGTERM):
+    /// then it takes no more, finishes those that run, and returns. Another SIGTERM changes nothing.
+    ///
+    /// A handler that panics has crashed its task, which counts against the task, and does not end the worker. One
+    /// whose task is cancelled, or past its deadline, is dropped at its next `await`. One that computes for long, or
+    /// blocks, keeps its thread from other handlers: give it to [`tokio::task::spawn_blocking`].
+    ///
+    /// # Errors
+    ///
+    /// If an endpoint is malformed, or none was given.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the worker leaves at once, and its brokers give its tasks to others.
+    pub async fn serve<H, F, M, E>(self, handler: H) -> Result<(), JoinError>
+    where
+        H: Fn(Job) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<M, E>> + Send,
+        M: Into<Message>,
+        E: Into<Failure>,
+    {
+        self.serve_until(terminated(), handler).await
+    }
+
+    /// As [`serve`](Self::serve), until `end` instead of SIGTERM.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`serve`](Self::serve).
+    pub async fn serve_until<H, F, M, E>(
+        self,
+        end: impl Future<Output = ()>,
+        handler: H,
+    ) -> Result<(), JoinError>
+    where
+        H: Fn(Job) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<M, E>> + Send,
+        M: Into<Message>,
+        E: Into<Failure>,
+    {
+        let capacity = self.hello.capacity;
+        let worker = self.start()?;
+        let handler = Arc::new(handler);
+        // Each runs one task after the other; dropped with this future.
+        let mut hands = JoinSet::new();
+        for _ in 0..capacity {
+            let (shelf, handler) = (worker.shelf.clone(), handler.clone());
+            hands.spawn(async move { hand(&shelf, &*handler).await });
+        }
+        end.await;
+        worker.drain().await;
+        while hands.join_next().await.is_some() {}
+        Ok(())
+    }
+}
+
+/// Runs one task after the other.
+async fn hand<H, F, M, E>(shelf: &Shelf, handler: &H)
+where
+    H: Fn(Job) -> F,
+    F: Future<Output = Result<M, E>>,
+    M: Into<Message>,
+    E: Into<Failure>,
+{
+    while let Some(task) = shelf.take().await {
+        let outcome = run(&task, handler).await;
+        // The broker may have taken it back meanwhile, and knows.
+        let _ = match outcome {
+            Ok(result) => task.done(result).await,
+            Err(nack) => task.nack(nack).await,
+        };
+    }
+}
+
+async fn run<H, F, M, E>(task: &Task, handler: &H) -> Result<Message, Nack>
+where
+    H: Fn(Job) -> F,
+    F: Future<Output = Result<M, E>>,
+    M: Into<Message>,
+    E: Into<Failure>,
+{
+    let job = task.job();
+    let mut handling = std::pin::pin!(async { handler(job.clone()).await });
+    // What a handler leaves half-done when it panics is its own.
+    let caught = std::future::poll_fn(|cx| {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(text(&*panic))),
+        }
+    });
+    let outcome = tokio::select! {
+        biased;
+        outcome = caught => outcome,
+        () = job.cancelled() => return Err(Nack::Release),
+    };
+    match outcome {
+        Ok(Ok(result)) => Ok(result.into()),
+        Ok(Err(error)) => Err(error.into().0),
+        Err(error) => Err(Nack::Crash { error }),
+    }
+}
+
+/// What a panic said.
+fn text(panic: &(dyn Any + Send)) -> Frame {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic").into()
+}
+
+/// The process is told to end.
+async fn terminated() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        terminate.recv().await;
+        return;
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,192 @@
+//! Who dies, and what becomes of tasks then.
+
+use std::time::{Duration, Instant};
+
+use sinew::pool::{Broker, Client, Worker};
+use sinew::{Dealer, Message};
+
+use crate::kit::{Wire, broker, client, next, pull, start, text, within, worker, workers};
+
+#[tokio::test]
+async fn m10_the_tasks_of_a_worker_that_is_gone_go_to_others_at_once() {
+    let (broker, address) = broker().await;
+    let client = client(&address).await;
+    let mut first = pull(worker(&address, "work")).await;
+    workers(&broker, 1).await;
+    let call = client.call("work", "one").into_future();
+    let serve = async {
+        let task = next(&mut first).await;
+        let mut second = pull(worker(&address, "work")).await;
+        workers(&broker, 2).await;
+        // Without a word, as a process that is killed.
+        let start = Instant::now();
+        drop(first);
+        let again = next(&mut second).await;
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert!(again.is_redelivered());
+        assert!(again.attempt() > task.attempt());
+        again.done("by the second").await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(within("an answer", call), serve);
+    assert_eq!(answer.unwrap(), "by the second");
+    assert_eq!(broker.figures().await.unwrap().totals.conservation_error(), 0);
+}
+
+#[tokio::test]
+async fn m24_a_client_takes_its_calls_to_the_next_broker() {
+    let (first, first_at) = broker().await;
+    let (_second, second_at) = broker().await;
+    let mut worker = pull(Worker::connect([&first_at, &second_at]).queue("work")).await;
+    let client = Client::connect([&first_at]).await.unwrap();
+    client.wait_for_broker().await.unwrap();
+    drop(client);
+    // In this order, so that it begins with the first.
+    let client = Client::connect([&first_at, &second_at]).await.unwrap();
+    let call = client.call("work", "one").into_future();
+    let serve = async {
+        let task = next(&mut worker).await;
+        drop(first);
+        // It may have met the second broker first; else the second one gives the task again.
+        let kept = task.done("by whoever").await;
+        let again = next(&mut worker);
+        kept.unwrap();
+        again.await.done("by the second").await.unwrap();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        answer = within("an answer", call) => {
+            let answer = answer.unwrap();
+            assert!(["by whoever", "by the second"].contains(&text(&answer)), "{answer:?}");
+        }
+        () = serve => unreachable!("it does not end"),
+    }
+}
+
+#[tokio::test]
+async fn m11_a_connection_that_breaks_does_not_run_a_task_twice() {
+    let (broker, address) = broker().await;
+    let wire = Wire::to(&address).await;
+    let mut worker = pull(worker(&address, "once")).await;
+    workers(&broker, 1).await;
+    let client = client(&wire.address).await;
+    let call = client.call("once", "one").into_future();
+    let serve = async {
+        let task = next(&mut worker).await;
+        wire.cut();
+        // The client is back, and has submitted the same again.
+        let back = async {
+            while broker.figures().await.unwrap().queues[0].counters.repeated == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("the client's return", back).await;
+        task.done("the only one").await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(within("an answer", call), serve);
+    assert_eq!(answer.unwrap(), "the only one");
+    assert_eq!(broker.figures().await.unwrap().queues[0].counters.dispatched, 1);
+}
+
+#[tokio::test]
+async fn a_worker_is_back_after_its_connection_broke() {
+    let (broker, address) = broker().await;
+    let wire = Wire::to(&address).await;
+    let mut worker = pull(worker(&wire.address, "work")).await;
+    workers(&broker, 1).await;
+    let client = client(&address).await;
+    let call = client.call("work", "one").into_future();
+    let serve = async {
+        let task = next(&mut worker).await;
+        wire.down();
+        let noticed = async {
+            while task.partial("").await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("the end of the connection", noticed).await;
+        // Nobody else has it meanwhile: it is kept, and so is the result.
+        task.done("kept").await.unwrap();
+        wire.up();
+    };
+    let (answer, ()) = tokio::join!(within("an answer", call), serve);
+    assert_eq!(answer.unwrap(), "kept");
+    assert_eq!(broker.figures().await.unwrap().queues[0].counters.dispatched, 1);
+}
+
+#[tokio::test]
+async fn a_broker_that_begins_anew_is_told_again() {
+    let (first, address) = broker().await;
+    let client = client(&address).await;
+    let mut worker = pull(worker(&address, "work")).await;
+    let call = client.call("work", "one").into_future();
+    let serve = async {
+        let lost = next(&mut worker).await;
+        first.shut_down(Duration::ZERO).await;
+        let second = Broker::builder().bind(&address).start().await.unwrap();
+        let again = next(&mut worker).await;
+        assert_ne!((lost.id(), lost.attempt()), (again.id(), again.attempt()));
+        again.done("by the new one").await.unwrap();
+        second
+    };
+    let (answer, _second) = tokio::join!(within("an answer", call), serve);
+    assert_eq!(answer.unwrap(), "by the new one");
+}
+
+#[tokio::test]
+async fn a_broker_that_shuts_down_finishes_first() {
+    let (broker, address) = broker().await;
+    let client = client(&address).await;
+    let mut worker = pull(worker(&address, "work")).await;
+    workers(&broker, 1).await;
+    let call = client.call("work", "one").into_future();
+    let serve = async {
+        let task = next(&mut worker).await;
+        let ending = tokio::spawn(async move { broker.shut_down(Duration::from_secs(60)).await });
+        let refused = async {
+            while client.submit("work", "two").await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("the refusal", refused).await;
+        task.done("finished").await.unwrap();
+        within("the end", ending).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(within("an answer", call), serve);
+    assert_eq!(answer.unwrap(), "finished");
+}
+
+/// A client that does not read its results is not read either, and holds nobody up.
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_nobody_up() {
+    let (broker, address) = start(Broker::builder()).await;
+    let worker = worker(&address, "large").capacity(64);
+    tokio::spawn(
+        worker.serve_until(std::future::pending(), |_| async {
+            Ok::<_, sinew::pool::Failure>(vec![7_u8; 4096])
+        }),
+    );
+    // One that speaks the language of Majordomo, by hand, and has hardly any room.
+    let deaf = Dealer::builder().recv_hwm(1).recv_buffer(4096).build().unwrap();
+    deaf.connect(&address).await.unwrap();
+    let flooding = tokio::spawn(async move {
+        loop {
+            deaf.send(Message::from(["MDPC02", "\x01", "large", "more"])).await.unwrap();
+        }
+    });
+    let client = client(&address).await;
+    let stuck = async {
+        let mut last = 0;
+        let mut same = 0;
+        while same < 20 {
+            client.call("large", "").await.unwrap();
+            let accepted = broker.figures().await.unwrap().queues[0].counters.accepted;
+            // Ours counts, too.
+            same = if accepted == last + 1 { same + 1 } else { 0 };
+            last = accepted;
+        }
+    };
+    within("the flood's end", stuck).await;
+    assert!(!flooding.is_finished());
+    flooding.abort();
+}

@@ -1,0 +1,186 @@
+//! What a worker is promised, and what it promises.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use sinew::RecvError;
+use sinew::pool::{Broker, CallError, FailReason, Failure, Job, Policy, Retry};
+use tokio::sync::oneshot;
+
+use crate::kit::{broker, client, next, pull, start, text, within, worker, workers};
+
+#[tokio::test]
+async fn m18_tasks_are_polled_for_with_and_without_waiting() {
+    let (broker, address) = broker().await;
+    let mut worker = pull(worker(&address, "polled")).await;
+    workers(&broker, 1).await;
+    assert_eq!(worker.try_recv().unwrap_err(), RecvError::Empty);
+    assert_eq!(worker.recv_timeout(Duration::from_millis(20)).await.unwrap_err(), RecvError::Timeout);
+    client(&address).await.submit("polled", "one").await.unwrap();
+    let task = worker.recv_timeout(Duration::from_secs(10)).await.unwrap();
+    assert_eq!(text(task.body()), "one");
+    task.done("").await.unwrap();
+}
+
+#[tokio::test]
+async fn m8_no_more_tasks_come_than_capacity_and_prefetch() {
+    let (_broker, address) = broker().await;
+    let client = client(&address).await;
+    for number in 0..10 {
+        client.submit("few", number.to_string()).await.unwrap();
+    }
+    let mut worker = pull(worker(&address, "few").capacity(2).prefetch(1)).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(next(&mut worker).await);
+    }
+    assert_eq!(worker.recv_timeout(Duration::from_millis(50)).await.unwrap_err(), RecvError::Timeout);
+    held.pop().unwrap().done("").await.unwrap();
+    assert_eq!(text(next(&mut worker).await.body()), "3");
+}
+
+#[tokio::test]
+async fn a_task_that_is_dropped_goes_to_somebody_else_and_does_not_count() {
+    let (broker, address) = broker().await;
+    let client = client(&address).await;
+    let mut first = pull(worker(&address, "shared")).await;
+    workers(&broker, 1).await;
+    client.submit("shared", "one").await.unwrap();
+    drop(next(&mut first).await);
+    let again = next(&mut first).await;
+    assert_eq!(text(again.body()), "one");
+    again.done("").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_handler_answers_fails_and_panics() {
+    let retry = Retry::default().max_starts(2).max_crashes(2).immediate(5);
+    let (_broker, address) = start(Broker::builder().queue("hard", Policy::default().retry(retry))).await;
+    let worker = worker(&address, "hard").capacity(4);
+    tokio::spawn(worker.serve_until(std::future::pending(), |job: Job| async move {
+        match text(job.body()) {
+            "panic" => panic!("as told"),
+            "reject" => Err(Failure::reject("never")),
+            number => Ok(number.parse::<u64>()?.to_string()),
+        }
+    }));
+    let client = client(&address).await;
+    assert_eq!(within("an answer", client.call("hard", "7").into_future()).await.unwrap(), "7");
+    let failures = [
+        ("panic", FailReason::Crashed, "as told"),
+        ("reject", FailReason::Rejected, "never"),
+        ("seven", FailReason::Exhausted, "invalid digit found in string"),
+    ];
+    for (body, expected, said) in failures {
+        let answer = within("a failure", client.call("hard", body).into_future()).await;
+        let Err(CallError::Failed { reason, text }) = answer else { panic!("{answer:?}") };
+        assert_eq!((reason, text.contains(said)), (expected, true), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_handler_is_dropped_at_its_next_await() {
+    let (_broker, address) = broker().await;
+    let (gone, dropped) = oneshot::channel::<()>();
+    let gone = std::sync::Mutex::new(Some(gone));
+    let (begun, has_begun) = oneshot::channel::<()>();
+    let begun = std::sync::Mutex::new(Some(begun));
+    let worker = worker(&address, "endless");
+    tokio::spawn(worker.serve_until(std::future::pending(), move |_| {
+        let held = gone.lock().unwrap().take();
+        let begun = begun.lock().unwrap().take();
+        async move {
+            drop(begun);
+            std::future::pending::<()>().await;
+            drop(held);
+            Ok::<_, Failure>("")
+        }
+    }));
+    let client = client(&address).await;
+    let ticket = client.submit("endless", "").await.unwrap();
+    let _ = within("the handler", has_begun).await;
+    client.cancel(ticket);
+    assert!(within("the handler's end", dropped).await.is_err());
+}
+
+#[tokio::test]
+async fn a_worker_that_drains_finishes_and_gives_the_rest_back() {
+    let (broker, address) = broker().await;
+    let client = client(&address).await;
+    let mut first = pull(worker(&address, "queue").prefetch(1)).await;
+    workers(&broker, 1).await;
+    for number in 1..=2 {
+        client.submit("queue", number.to_string()).await.unwrap();
+    }
+    let task = next(&mut first).await;
+    let mut second = pull(worker(&address, "queue")).await;
+    let draining = tokio::spawn(async move { first.drain().await });
+    let other = next(&mut second).await;
+    assert_eq!((text(other.body()), other.attempt()), ("2", 2));
+    assert!(!draining.is_finished());
+    task.done("").await.unwrap();
+    within("the end of draining", draining).await.unwrap();
+    workers(&broker, 1).await;
+    let figures = broker.figures().await.unwrap();
+    assert_eq!((figures.queues[0].counters.done, figures.queues[0].in_flight), (1, 1));
+}
+
+/// G12: a worker that computes is not taken for dead, even where its runtime has one thread.
+#[tokio::test]
+async fn a_handler_that_blocks_its_thread_keeps_its_task() {
+    let (broker, address) = start(Broker::builder().heartbeat(Duration::from_millis(50), 4)).await;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let count = begun.clone();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (end, ended) = oneshot::channel::<()>();
+        let end = std::sync::Mutex::new(Some(end));
+        let serve = worker(&address, "computed").serve_until(async { drop(ended.await) }, move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(1) {
+                std::hint::spin_loop();
+            }
+            drop(end.lock().unwrap().take());
+            async { Ok::<_, Failure>("done") }
+        });
+        runtime.block_on(serve).unwrap();
+    });
+    let client = client(&broker.endpoints()[0].to_string()).await;
+    assert_eq!(within("an answer", client.call("computed", "").into_future()).await.unwrap(), "done");
+    assert_eq!(begun.load(Ordering::Relaxed), 1);
+    let counters = broker.figures().await.unwrap().queues[0].counters;
+    assert_eq!((counters.dispatched, counters.redelivered), (1, 0));
+    thread.join().unwrap();
+}
+
+#[tokio::test]
+async fn tasks_go_to_workers_with_their_tags() {
+    let (broker, address) = broker().await;
+    let client = client(&address).await;
+    let mut plain = pull(worker(&address, "render")).await;
+    let mut tagged = pull(worker(&address, "render").tags(["gpu", "big"])).await;
+    workers(&broker, 2).await;
+    for _ in 0..4 {
+        client.submit("render", "").tags(["gpu"]).await.unwrap();
+        let task = next(&mut tagged).await;
+        assert_eq!(plain.try_recv().unwrap_err(), RecvError::Empty);
+        task.done("").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn m20_a_worker_that_joins_gets_its_share_at_once() {
+    let (broker, address) = broker().await;
+    let client = client(&address).await;
+    let mut first = pull(worker(&address, "busy")).await;
+    workers(&broker, 1).await;
+    for number in 0..3 {
+        client.submit("busy", number.to_string()).await.unwrap();
+    }
+    let held = next(&mut first).await;
+    let mut second = pull(worker(&address, "busy")).await;
+    assert_eq!(text(next(&mut second).await.body()), "1");
+    drop(held);
+}
