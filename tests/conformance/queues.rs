@@ -276,12 +276,17 @@ async fn c4_1_a_raised_send_mark_applies_to_connections_and_to_those_to_come() {
 #[tokio::test]
 async fn c4_1_a_raised_receive_mark_has_a_stopped_connection_read_on() {
     let pull = Pull::builder().recv_hwm(2).build().unwrap();
+    let mut other = raw(&pull).await;
     let mut peer = raw(&pull).await;
     // More than a connection reads ahead of a full queue, with what the kernel holds.
     for _ in 0..20 {
         peer.send_msg(&[&[0; 100_000]]).await;
     }
     counted(&pull, |stats| stats.unread == 2).await;
+    // Time enough to read all of it, were the connection not stopped.
+    for _ in 0..20 {
+        other.settle().await;
+    }
     pull.set_recv_hwm(20);
     counted(&pull, |stats| stats.unread == 20).await;
 }

@@ -293,12 +293,14 @@ async fn c5_5_c6_6_of_two_connections_to_one_endpoint_disconnect_ends_one_at_a_t
         let mut monitor = push.monitor();
         let listener = RawListener::bind().await;
         let endpoint = listener.endpoint();
-        for peers in 1..=2 {
+        for _ in 0..2 {
             push.connect(&endpoint[..]).await.unwrap();
+        }
+        for _ in 0..2 {
             let (mut peer, _) = answer(&listener, "PULL", 1).await;
-            push.wait_for_peers(peers).soon().await.unwrap();
             tokio::spawn(async move { peer.expect_closed().await });
         }
+        push.wait_for_peers(2).soon().await.unwrap();
         for left in [1, 0] {
             push.disconnect(&endpoint[..]).unwrap();
             assert_eq!(disconnected(&mut monitor).await, DisconnectReason::ClosedByUs);
