@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::perf::payload::{expected, payload, payloads, shares, topics};
 use crate::perf::router::IN_FLIGHT;
 use crate::perf::tally::{Tally, line, round_trips};
-use crate::perf::{Args, Outcome, Role};
+use crate::perf::{Args, Flavor, Outcome, Role};
 
 /// How long a receiver waits for the next message before it ends with what it has.
 pub(super) const SILENCE: Duration = Duration::from_secs(3);
@@ -52,19 +52,23 @@ pub(super) fn run<P: Peer>(args: Args) -> Outcome {
     } else {
         args.runtime.start()?
     };
-    runtime.block_on(async {
-        match args.role {
-            Role::Pull | Role::Sub => receive::<P>(&args).await?,
-            Role::Dealer => ask::<P>(&args).await?,
-            Role::Req => request::<P>(&args).await?,
-            Role::Inproc => inproc::<P>(&args).await?,
-            Role::Push | Role::Pub => return send::<P>(&args).await,
-            Role::Rep | Role::Router => return reply::<P>(&args).await,
-        }
-        super::done();
-        // Whatever the library does at its end, the run is over.
-        std::process::exit(0)
-    })
+    // As `sinew perf` does: on multi_thread, in a task.
+    let task = args.runtime == Flavor::Mt && !P::BLOCKING;
+    if task { runtime.block_on(runtime.spawn(role::<P>(args)))? } else { runtime.block_on(role::<P>(args)) }
+}
+
+async fn role<P: Peer>(args: Args) -> Outcome {
+    match args.role {
+        Role::Pull | Role::Sub => receive::<P>(&args).await?,
+        Role::Dealer => ask::<P>(&args).await?,
+        Role::Req => request::<P>(&args).await?,
+        Role::Inproc => inproc::<P>(&args).await?,
+        Role::Push | Role::Pub => return send::<P>(&args).await,
+        Role::Rep | Role::Router => return reply::<P>(&args).await,
+    }
+    super::done();
+    // Whatever the library does at its end, the run is over.
+    std::process::exit(0)
 }
 
 async fn open<P: Peer>(context: &P::Context, args: &Args) -> Outcome<Vec<P>> {
@@ -302,7 +306,7 @@ async fn inproc<P: Peer>(args: &Args) -> Outcome {
     let sender = fill(push, messages, count);
     // As in `sinew perf`: across threads on either runtime.
     let sent = match (P::BLOCKING, runtime) {
-        (false, crate::perf::Flavor::Ct) => {
+        (false, Flavor::Ct) => {
             tokio::task::spawn_blocking(move || Ok::<_, std::io::Error>(runtime.start()?.block_on(sender)))
         }
         _ => spawn::<P, _>(async { Ok(sender.await) }),

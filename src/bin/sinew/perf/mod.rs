@@ -40,9 +40,9 @@ pub(crate) struct Args {
     /// The tokio runtime: ct, current_thread; mt, multi_thread with 2 workers.
     #[arg(long, value_enum, default_value_t = Flavor::Mt)]
     pub(crate) runtime: Flavor,
-    /// Run the role in a spawned task, not in the main one.
+    /// With mt, run the role in the main task, which is not on a worker, instead of a spawned one, which is.
     #[arg(long)]
-    pub(crate) spawn: bool,
+    pub(crate) main: bool,
     /// High-water mark in messages, of sending and receiving; 0: unlimited. Lifts the marks in bytes, which libzmq does
     /// not have. Default: the library's.
     #[arg(long, value_name = "MESSAGES")]
@@ -127,7 +127,8 @@ pub(crate) enum Flavor {
 pub(crate) fn run(args: Args) -> Outcome {
     args.check()?;
     let runtime = args.runtime.start()?;
-    if args.spawn { runtime.block_on(runtime.spawn(role(args)))? } else { runtime.block_on(role(args)) }
+    let task = args.runtime == Flavor::Mt && !args.main;
+    if task { runtime.block_on(runtime.spawn(role(args)))? } else { runtime.block_on(role(args)) }
 }
 
 async fn role(args: Args) -> Outcome {
