@@ -3,15 +3,18 @@
 
 #![allow(missing_docs, clippy::must_use_candidate, reason = "for our own benches")]
 
+use std::io::{self, IoSlice};
 use std::task::Waker;
 
 use bytes::BytesMut;
 
 use crate::message::{Frame, Message};
-use crate::pipe::{Hwm, InPipe, Inbox, Level, OutPipe, Outbox, PeerKey, Refusal, Wakes, WireBuf};
+use crate::pipe::{
+    Hwm, InPipe, Inbox, Medium, OutPipe, Outbox, PeerKey, Refusal, Taken, Wakes, WireBuf, Writer,
+};
 use crate::proto::{Decoder, Limits, Received};
 use crate::routing::{FanOut, Rotation, Route, Trie};
-use crate::sync::Mutex;
+use crate::sync::{Arc, Mutex};
 
 const UNLIMITED: Hwm = Hwm::new(0, 0);
 /// As a socket with the default mark has it.
@@ -34,9 +37,8 @@ impl Encoder {
 /// The way out: messages sent to peers, and taken by their connections.
 #[derive(Debug)]
 pub struct Out {
-    outbox: Mutex<Outbox>,
+    outbox: Arc<Mutex<Outbox>>,
     peers: Vec<PeerKey>,
-    wire: WireBuf,
 }
 
 impl Out {
@@ -57,11 +59,15 @@ impl Out {
     }
 
     fn new(route: Route, peers: usize) -> Self {
-        let mut outbox = Outbox::new(route, TURN);
+        let mut outbox = Outbox::new(route, UNLIMITED, TURN, false);
         let mut wakes = Wakes::new();
-        let peers = (0..peers).map(|_| outbox.attach(OutPipe::wire(UNLIMITED, false), &mut wakes)).collect();
+        let peers: Vec<_> = (0..peers).map(|_| outbox.attach(OutPipe::wire(false), &mut wakes)).collect();
         wakes.fire();
-        Self { outbox: Mutex::new(outbox), peers, wire: WireBuf::default() }
+        let outbox = Arc::new(Mutex::new(outbox));
+        for &peer in &peers {
+            Writer::install(Arc::new(Sink), &outbox, peer);
+        }
+        Self { outbox, peers }
     }
 
     /// As `try_send` does it; the end of a turn is the start of the next.
@@ -85,16 +91,34 @@ impl Out {
     /// Every connection takes what is queued for it, and has written it.
     pub fn write(&mut self) {
         for &peer in &self.peers {
-            let mut written = Level::default();
-            for _ in 0..2 {
-                let mut wakes = Wakes::new();
-                let mut outbox = self.outbox.lock();
-                outbox.take(peer, written, &mut self.wire, &mut Vec::new(), Waker::noop(), &mut wakes);
-                drop(outbox);
-                wakes.fire();
-                written = self.wire.drain();
+            let mut wakes = Wakes::new();
+            let taken = self.outbox.lock().take(peer, false, &mut Vec::new(), Waker::noop());
+            if let Taken::Writer(mut writer) = taken {
+                // The sink takes everything.
+                let _ = writer.write();
+                self.outbox.lock().give_back(peer, writer, &mut wakes);
             }
+            wakes.fire();
         }
+    }
+}
+
+impl Drop for Out {
+    /// The writers hold on to the outbox that they lie in.
+    fn drop(&mut self) {
+        for &peer in &self.peers {
+            self.outbox.lock().abandon(peer);
+        }
+    }
+}
+
+/// A kernel that takes everything.
+#[derive(Debug)]
+struct Sink;
+
+impl Medium for Sink {
+    fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(bufs.iter().map(|buf| buf.len()).sum())
     }
 }
 
@@ -111,8 +135,8 @@ impl Default for In {
     fn default() -> Self {
         let out = Out::balance(1);
         let peer = out.peers.first().copied().unwrap_or_default();
-        let mut inbox = Inbox::new(false, None);
-        inbox.attach(peer, InPipe::new(UNLIMITED, false, Frame::new()));
+        let mut inbox = Inbox::new(UNLIMITED, false, None);
+        inbox.attach(peer, InPipe::new(false, Frame::new()));
         let limits = Limits { max_message_size: 64 << 20, max_parts: 4096, max_command: 64 << 10 };
         Self { inbox: Mutex::new(inbox), peer, decoder: Decoder::new(limits), input: BytesMut::new() }
     }
