@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use bytes::BytesMut;
 
-use crate::message::{Frame, Message};
+use crate::message::Message;
 use crate::pipe::{
     Hwm, InPipe, Inbox, Medium, OutPipe, Outbox, PeerKey, Refusal, Taken, Wakes, WireBuf, Writer,
 };
@@ -136,7 +136,7 @@ impl Default for In {
         let out = Out::balance(1);
         let peer = out.peers.first().copied().unwrap_or_default();
         let mut inbox = Inbox::new(UNLIMITED, false, None);
-        inbox.attach(peer, InPipe::new(false, Frame::new()));
+        inbox.attach(peer, InPipe::new(false));
         let limits = Limits { max_message_size: 64 << 20, max_parts: 4096, max_command: 64 << 10 };
         Self { inbox: Mutex::new(inbox), peer, decoder: Decoder::new(limits), input: BytesMut::new() }
     }

@@ -50,7 +50,7 @@ pub(crate) fn connect(
     let mut names = core.options.context.names();
     let options = &core.options;
     let out = OutPipe::inproc(options.conflate);
-    let inp = InPipe::new(options.conflate, Frame::new());
+    let inp = InPipe::new(options.conflate);
     let key = core.expect(endpoint, out, inp, name_it).map_err(ConnectError::Refused)?;
     let bound = match names.get(name) {
         Some(Name::Bound(bound)) => bound.upgrade(),
@@ -100,10 +100,8 @@ fn link(a: &Arc<Core>, a_key: PeerKey, b: &Arc<Core>, name: &str) -> Result<(), 
         return Err(ConnectError::Incompatible { ours, theirs });
     }
     let endpoint: Arc<str> = format!("inproc://{name}").into();
-    let pipe = Pipe::New(
-        OutPipe::inproc(a.options.conflate || b.options.conflate),
-        InPipe::new(b.options.conflate, Frame::new()),
-    );
+    let pipe =
+        Pipe::New(OutPipe::inproc(a.options.conflate || b.options.conflate), InPipe::new(b.options.conflate));
     let b_key = b.admit(&endpoint, &info(a, &endpoint), pipe).map_err(ConnectError::Refused)?;
     b.came_in(&endpoint, b_key);
     let pull = |core: &Core, key| Pull { outbox: core.outbox.clone(), key, consumed: Level::default() };

@@ -12,7 +12,7 @@ use crate::sync::{Arc, Mutex};
 
 use super::notes::Notes;
 use super::outbox::wire_size;
-use super::{Hwm, Level, Outbox, PeerKey, Slot, WaitQueue, Wakes};
+use super::{Hwm, Level, Name, Outbox, PeerKey, Slot, WaitQueue, Wakes};
 
 /// The inbound side of one socket: a pipe for each peer, fair-queued, and the tasks waiting for a
 /// message.
@@ -100,7 +100,7 @@ pub(crate) struct InPipe {
     /// The application does not want to hear of it for now.
     paused: bool,
     /// The routing id by which a ROUTER's application knows the peer.
-    pub(crate) id: Frame,
+    pub(crate) id: Name,
     pub(crate) received: u64,
 }
 
@@ -119,13 +119,13 @@ pub(crate) enum Popped {
     /// A message, put where the caller wanted it.
     Message(PeerKey),
     /// A peer has come; before any of its messages.
-    Arrived(PeerKey, Box<Frame>),
+    Arrived(PeerKey, Name),
     /// A peer is gone; after all of its messages.
-    Gone(PeerKey, Box<Frame>),
+    Gone(PeerKey, Name),
 }
 
 impl InPipe {
-    pub(crate) fn new(conflate: bool, id: Frame) -> Self {
+    pub(crate) fn new(conflate: bool) -> Self {
         Self {
             wire: Received::default(),
             queue: VecDeque::new(),
@@ -140,7 +140,7 @@ impl InPipe {
             active: false,
             arrived: false,
             paused: false,
-            id,
+            id: None,
             received: 0,
         }
     }
@@ -292,16 +292,16 @@ impl Inbox {
     }
 
     /// Gives a peer that is yet to come its routing id.
-    pub(crate) fn rename(&mut self, key: PeerKey, id: Frame) {
+    pub(crate) fn rename(&mut self, key: PeerKey, id: &Frame) {
         if let Some(pipe) = self.pipes.get_mut(key) {
-            pipe.id = id;
+            pipe.id = Some((&**id).into());
         }
     }
 
     /// The peer of a pipe is there, under this routing id.
-    pub(crate) fn arrived(&mut self, key: PeerKey, id: Frame, wakes: &mut Wakes) {
+    pub(crate) fn arrived(&mut self, key: PeerKey, id: &Frame, wakes: &mut Wakes) {
         if let Some(pipe) = self.pipes.get_mut(key) {
-            pipe.id = id;
+            pipe.id = Some((&**id).into());
             pipe.arrived = self.announce;
             if self.announce {
                 self.activate(key, 1, wakes);
@@ -452,7 +452,7 @@ impl Inbox {
             };
             if pipe.arrived {
                 pipe.arrived = false;
-                let id = Box::new(pipe.id.clone());
+                let id = pipe.id.clone();
                 self.receivers.wake(1, wakes);
                 return Some(Popped::Arrived(key, id));
             }
@@ -478,7 +478,7 @@ impl Inbox {
             if let Some(pipe) = self.past.remove(&key)
                 && self.announce
             {
-                return Some(Popped::Gone(key, Box::new(pipe.id)));
+                return Some(Popped::Gone(key, pipe.id));
             }
         }
         None
@@ -588,7 +588,7 @@ mod tests {
         let mut wakes = Wakes::new();
         let mut join = |inbox: &mut Inbox, keys: &mut SlotMap<PeerKey, ()>, message: &str| {
             let key = keys.insert(());
-            inbox.attach(key, InPipe::new(false, Frame::new()));
+            inbox.attach(key, InPipe::new(false));
             inbox.insert(key, vec![message.into()], &mut wakes);
             key
         };

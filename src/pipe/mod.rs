@@ -33,6 +33,9 @@ pub(crate) use wait::{Slot, WaitQueue, Wakes};
 pub(crate) use wire::WireBuf;
 pub(crate) use writer::{Medium, Writer};
 
+/// A routing id. Shared, because each message of the peer comes with it.
+pub(crate) type Name = Option<std::sync::Arc<[u8]>>;
+
 slotmap::new_key_type! {
     /// One peer of one socket, for as long as its pipes live; never reused for a later peer.
     pub(crate) struct PeerKey;

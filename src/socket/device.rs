@@ -54,7 +54,8 @@ pub(crate) fn take(core: &Core) -> impl Take<(PeerKey, Message)> {
         loop {
             if let Popped::Message(peer) = inbox.pop(message, wakes)? {
                 if core.kind == SocketType::Router {
-                    message.push_front(inbox.get(peer).map(|pipe| pipe.id.clone()).unwrap_or_default());
+                    message
+                        .push_front(inbox.get(peer).and_then(|pipe| pipe.id.as_deref()).unwrap_or_default());
                 }
                 *from = peer;
                 return Some(Ok(()));

@@ -12,7 +12,6 @@ use super::handle::Closed;
 use crate::endpoint::{Endpoint, Target};
 use crate::engine::{self, inproc};
 use crate::error::{BindError, ConnectError, UnknownEndpoint};
-use crate::message::Frame;
 use crate::monitor::{DropReason, EventKind};
 use crate::pipe::{InPipe, OutPipe, PeerKey, Wakes};
 use crate::proto::SocketType;
@@ -106,7 +105,7 @@ impl Core {
 
     fn expect_connection(&self, name: &Arc<str>, name_it: &[u8]) -> Result<PeerKey, ConnectError> {
         let conflate = self.options.conflate;
-        let (out, inp) = (OutPipe::wire(conflate), InPipe::new(conflate, Frame::new()));
+        let (out, inp) = (OutPipe::wire(conflate), InPipe::new(conflate));
         self.expect(name, out, inp, name_it).map_err(ConnectError::Refused)
     }
 

@@ -38,7 +38,7 @@ impl Core {
     /// A pipe to a peer behind a connection.
     pub(crate) fn wire_pipe(&self) -> Pipe {
         let conflate = self.options.conflate;
-        Pipe::New(OutPipe::wire(conflate), InPipe::new(conflate, Frame::new()))
+        Pipe::New(OutPipe::wire(conflate), InPipe::new(conflate))
     }
 
     /// Makes the pipe of a peer that is yet to be met: it takes its share of messages at once (B0.3), and
@@ -57,7 +57,7 @@ impl Core {
         };
         if !name_it.is_empty() {
             match self.name(key, name_it, false, &mut wakes) {
-                Ok(Some(id)) => self.inbox.lock().rename(key, id),
+                Ok(Some(id)) => self.inbox.lock().rename(key, &id),
                 Ok(None) => {}
                 Err(refused) => {
                     self.withdraw(key, &mut wakes);
@@ -86,7 +86,7 @@ impl Core {
         };
         let named = self.name(key, &info.identity, new, &mut wakes);
         match named {
-            Ok(Some(id)) => self.inbox.lock().arrived(key, id, &mut wakes),
+            Ok(Some(id)) => self.inbox.lock().arrived(key, &id, &mut wakes),
             Ok(None) => {}
             Err(refused) => {
                 if new {

@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::{ConnectError, RecvError, SendError};
 use crate::message::{Frame, Message};
 use crate::monitor::PeerInfo;
-use crate::pipe::{Inbox, PeerKey, Popped, Refusal, Wakes};
+use crate::pipe::{Inbox, Name, PeerKey, Popped, Refusal, Wakes};
 use crate::proto::SocketType;
 use crate::proto::metadata::is_identity;
 use crate::routing::Route;
@@ -73,7 +74,7 @@ send_mark!(Router);
 /// ```
 #[derive(Clone, Default)]
 pub struct RoutingId {
-    name: Frame,
+    name: Name,
     peer: Option<PeerKey>,
 }
 
@@ -118,8 +119,8 @@ fn take_event(
             id.set(inbox, peer);
             RouterEvent::Message(id, message)
         }
-        Popped::Arrived(peer, name) => RouterEvent::Connected(RoutingId { name: *name, peer: Some(peer) }),
-        Popped::Gone(peer, name) => RouterEvent::Disconnected(RoutingId { name: *name, peer: Some(peer) }),
+        Popped::Arrived(peer, name) => RouterEvent::Connected(RoutingId { name, peer: Some(peer) }),
+        Popped::Gone(peer, name) => RouterEvent::Disconnected(RoutingId { name, peer: Some(peer) }),
     });
     Some(Ok(()))
 }
@@ -132,17 +133,18 @@ impl RoutingId {
     }
 
     fn set(&mut self, inbox: &Inbox, peer: PeerKey) {
-        self.name = inbox.get(peer).map(|pipe| pipe.id.clone()).unwrap_or_default();
+        self.name = inbox.get(peer).and_then(|pipe| pipe.id.clone());
         self.peer = Some(peer);
     }
 }
 
 /// To the named peer; what cannot be routed or queued is dropped, unless `mandatory` (B4.8, B4.9).
-pub(super) fn offer<'a>(core: &'a Core, to: &'a RoutingId) -> impl Offer + 'a {
+pub(super) fn offer<'a>(core: &'a Core, to: impl Borrow<RoutingId> + 'a) -> impl Offer + 'a {
     move |outbox, message, wakes| {
+        let to = to.borrow();
         let mandatory = core.options.pattern.mandatory;
         let peer = to.peer.or_else(|| match &outbox.route {
-            Route::Named(ids) => ids.get(&to.name),
+            Route::Named(ids) => ids.get(to.as_ref()),
             _ => None,
         });
         let sent = match peer {
@@ -187,10 +189,10 @@ impl Router {
         EndpointError: From<E::Error>,
     {
         let (endpoint, id) = (endpoint.try_into().map_err(EndpointError::from)?, id.into());
-        if id.name.is_empty() || !is_identity(&id.name) {
+        if id.as_ref().is_empty() || !is_identity(id.as_ref()) {
             return Err(ConnectError::RoutingId);
         }
-        self.handle.core.connect(&endpoint, &id.name)
+        self.handle.core.connect(&endpoint, id.as_ref())
     }
 
     /// Sends a message to a peer. libzmq: `zmq_send` with the routing id as first frame.
@@ -204,9 +206,13 @@ impl Router {
     ///
     /// Cancelled before it is ready, nothing was sent.
     #[inline]
-    pub async fn send(&self, to: impl Into<RoutingId>, message: impl Into<Message>) -> Result<(), SendError> {
-        let (core, to) = (&*self.handle.core, to.into());
-        core.send(message.into(), offer(core, &to)).await
+    pub fn send(
+        &self,
+        to: impl Into<RoutingId>,
+        message: impl Into<Message>,
+    ) -> impl Future<Output = Result<(), SendError>> + Send {
+        let core = &*self.handle.core;
+        core.send(message.into(), offer(core, to.into()))
     }
 
     /// Sends a message to a peer if that is possible at once. libzmq: `ZMQ_DONTWAIT`.
@@ -324,14 +330,14 @@ impl Router {
 
 impl AsRef<[u8]> for RoutingId {
     fn as_ref(&self) -> &[u8] {
-        &self.name
+        self.name.as_deref().unwrap_or_default()
     }
 }
 
 /// By the bytes: two connections may have had the same name one after the other.
 impl PartialEq for RoutingId {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        self.as_ref() == other.as_ref()
     }
 }
 
@@ -339,19 +345,19 @@ impl Eq for RoutingId {}
 
 impl std::hash::Hash for RoutingId {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
+        self.as_ref().hash(state);
     }
 }
 
 impl fmt::Debug for RoutingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RoutingId({:?})", self.name)
+        write!(f, "RoutingId({:?})", Frame::from(self.as_ref()))
     }
 }
 
 impl From<PeerId> for RoutingId {
     fn from(peer: PeerId) -> Self {
-        Self { name: Frame::new(), peer: Some(peer.0) }
+        Self { name: None, peer: Some(peer.0) }
     }
 }
 
@@ -363,7 +369,7 @@ impl From<&Self> for RoutingId {
 
 impl From<RoutingId> for Frame {
     fn from(id: RoutingId) -> Self {
-        id.name
+        id.as_ref().into()
     }
 }
 
@@ -371,7 +377,8 @@ macro_rules! named_by {
     ($($name:ty),*) => {$(
         impl From<$name> for RoutingId {
             fn from(name: $name) -> Self {
-                Self { name: Frame::from(name), peer: None }
+                let name: &[u8] = name.as_ref();
+                Self { name: Some(name.into()), peer: None }
             }
         }
     )*};
@@ -380,6 +387,6 @@ named_by!(&str, String, &[u8], Vec<u8>, bytes::Bytes, Frame);
 
 impl<const N: usize> From<&[u8; N]> for RoutingId {
     fn from(name: &[u8; N]) -> Self {
-        Self { name: Frame::from(name), peer: None }
+        name.as_slice().into()
     }
 }

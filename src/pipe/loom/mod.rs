@@ -17,7 +17,7 @@ use std::io::IoSlice;
 use std::task::{Context, Poll};
 use tokio::time::Instant;
 
-use crate::message::{Frame, Message};
+use crate::message::Message;
 use crate::pipe::{
     Hwm, InPipe, Inbox, Medium, OutPipe, Outbox, PeerKey, Popped, Refusal, Slot, Taken, Wakes, Writer,
 };
@@ -269,5 +269,5 @@ fn keys<const N: usize>() -> [PeerKey; N] {
 }
 
 fn inbound(inbox: &SharedIn, key: PeerKey) {
-    inbox.lock().attach(key, InPipe::new(false, Frame::new()));
+    inbox.lock().attach(key, InPipe::new(false));
 }
