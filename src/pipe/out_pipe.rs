@@ -202,6 +202,7 @@ impl OutPipe {
     pub(super) fn alert(&mut self, lockstep: bool, wakes: &mut Wakes) {
         if lockstep
             && self.idle
+            && !wakes.will_write()
             && let Lend::Writer(writer) = self.lend(false)
         {
             wakes.write(writer);

@@ -134,6 +134,11 @@ impl Wakes {
         }
     }
 
+    /// Whether it has a writer already: one is all that it writes with.
+    pub(super) const fn will_write(&self) -> bool {
+        self.writer.is_some()
+    }
+
     /// Has what is with this writer written.
     pub(super) fn write(&mut self, writer: Box<Writer>) {
         self.writer = Some(writer);

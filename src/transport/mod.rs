@@ -190,7 +190,8 @@ impl Listener {
     }
 }
 
-/// A connected byte stream, for the one task that owns it: readiness by poll, transfer without waiting.
+/// A connected byte stream: readiness by poll, for the one task that waits for it; transfer without waiting, reads by
+/// that task, writes by whoever holds the connection's `Writer`.
 #[derive(Debug)]
 pub(crate) struct Stream {
     io: Io,

@@ -143,6 +143,20 @@ async fn b1_8_a_relaxed_req_asks_again_and_takes_the_reply_to_the_last_request()
 }
 
 #[tokio::test]
+async fn b1_8_requests_of_a_relaxed_req_in_one_batch_reach_a_peer_each() {
+    let req = Req::builder().relaxed(true).correlate(true).build().unwrap();
+    let (mut a, mut b) = (raw(&req).await, raw(&req).await);
+    // Both connections idle, so that the sender writes itself.
+    a.settle().await;
+    b.settle().await;
+    let mut requests = ["1", "2", "3"].map(sinew::Message::from).into();
+    req.send_many(&mut requests).soon().await.unwrap();
+    assert_eq!(a.recv_msg().await[2], b"1");
+    assert_eq!(b.recv_msg().await[2], b"2");
+    assert_eq!(a.recv_msg().await[2], b"3");
+}
+
+#[tokio::test]
 async fn b1_4_what_was_there_before_a_relaxed_request_is_no_reply_to_it() {
     let req = Req::builder().relaxed(true).build().unwrap();
     let mut peer = raw(&req).await;
