@@ -1,6 +1,6 @@
 //! The tasks of a socket: one for each listener, each endpoint it connects to, and each accepted
-//! connection. A connection's task alone reads, writes and keeps its timers; everything else
-//! happens in the pipes.
+//! connection. A connection's task reads, writes and keeps its timers; everything else happens in the
+//! pipes. In lockstep, who sends or receives may do the writing or reading in its place.
 //!
 //! Every task is tracked by its socket and ends with it: a listener at once, a connection when its
 //! pipe is flushed or linger runs out.
@@ -12,7 +12,9 @@ pub(crate) mod inproc;
 mod listener;
 mod pending;
 mod read_buffer;
+mod reader;
 mod session;
 
 pub(crate) use dialer::dial;
 pub(crate) use listener::listen;
+pub(crate) use reader::ReadHalf;

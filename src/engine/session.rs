@@ -11,16 +11,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::read_buffer::ReadBuffer;
+use super::reader::{ReadHalf, Reader, ReadyWaker};
 use crate::monitor::DisconnectReason;
 use crate::options::Heartbeat;
 use crate::pipe::{Control, PeerKey, Taken, Wakes, WireBuf, Writer};
-use crate::proto::{
-    Command, Decoded, Decoder, Limits, ProtocolError, Received, SocketType, command, heartbeat,
-};
+use crate::proto::{Command, Limits, ProtocolError, SocketType, command, heartbeat};
 use crate::socket::Core;
 use crate::transport::Stream;
 
@@ -63,21 +62,16 @@ pub(super) struct Session<'a> {
     /// The one PONG that is owed; a newer PING replaces it (D17).
     pong: Option<Bytes>,
 
-    buffer: ReadBuffer,
-    decoder: Decoder,
-    batch: Received,
-    /// The inbox takes messages; while it does not, nothing is read (C2.4).
-    open: bool,
+    /// Where the half lies that reads, and the waker of its readiness.
+    half: Arc<ReadHalf>,
+    readable: Option<(Waker, Waker)>,
+    lockstep: bool,
 
-    /// When the last byte came.
-    heard: Instant,
     /// When the last PING of ours went.
     pinged: Instant,
     /// How often to PING a silent peer, and when to give it up; never a 3.0 peer, which may not know the command.
     heartbeat: Option<Heartbeat>,
-    /// The peer asked to be given up if it is silent for this long (A9.4).
-    ttl: Option<Duration>,
-    /// Something was read or written since the last review, which looks for memory to give up.
+    /// Something was written since the last review, which looks for memory to give up.
     active: bool,
     review: Option<Instant>,
     /// Closing: the end of linger.
@@ -99,6 +93,8 @@ impl<'a> Session<'a> {
             max_command: MAX_COMMAND,
         };
         Writer::install(stream.clone(), &core.outbox, key);
+        let one_thread = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+        let half = Arc::new(ReadHalf::new(Reader::new(stream.clone(), key, limits, input)));
         Self {
             core,
             stream,
@@ -107,14 +103,11 @@ impl<'a> Session<'a> {
             controls: Vec::new(),
             ping: false,
             pong: None,
-            buffer: ReadBuffer::new(input),
-            decoder: Decoder::new(limits),
-            batch: Received::default(),
-            open: true,
-            heard: Instant::now(),
+            half,
+            readable: None,
+            lockstep: core.is_lockstep() && one_thread,
             pinged: Instant::now(),
             heartbeat: core.options.heartbeat.filter(|_| minor > 0),
-            ttl: None,
             active: false,
             review: None,
             closing: None,
@@ -137,12 +130,20 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// One turn; `Ok` means that whatever can happen next wakes the task.
+    /// Takes the reader for one turn; lent to a receiver, it wakes the task when it is back.
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        let read_on = self.read(cx)?;
+        let Some(mut reader) = self.half.take(cx.waker()) else { return Ok(()) };
+        self.turn(&mut reader, cx)?;
+        self.half.give_back(reader);
+        Ok(())
+    }
+
+    /// One turn; `Ok` means that whatever can happen next wakes the task.
+    fn turn(&mut self, reader: &mut Reader, cx: &mut Context<'_>) -> Result<(), End> {
+        let read_on = self.read(reader, cx)?;
         let written = self.write(cx);
         if let Err(End::Lost(_)) = written {
-            self.read_rest(cx);
+            self.read_rest(reader, cx);
         }
         let write_on = written?;
         if read_on || write_on {
@@ -150,7 +151,7 @@ impl<'a> Session<'a> {
             // on, which may be the receiver.
             let _ = pin!(yield_now()).poll(cx);
         }
-        self.poll_timer(cx)
+        self.poll_timer(reader, cx)
     }
 
     /// Writes until there is nothing left or the kernel takes no more; says whether it stopped for its budget only.
@@ -229,51 +230,53 @@ impl<'a> Session<'a> {
     }
 
     /// Reads and hands over; says whether it stopped for its budget only.
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+    fn read(&mut self, reader: &mut Reader, cx: &mut Context<'_>) -> Result<bool, End> {
         let mut commands = COMMANDS;
         let mut budget = READ;
         while budget > 0 {
-            if !self.hand_over(cx, &mut commands)? {
+            if !self.hand_over(reader, cx, &mut commands)? {
                 return Ok(commands == 0);
             }
-            let room = self.buffer.make_room(self.decoder.needed());
-            match self.stream.try_read_buf(&mut self.buffer.input, room) {
-                Ok(0) => return Err(End::Lost(DisconnectReason::ClosedByPeer)),
-                Ok(count) => {
-                    // A9.4, A9.7: any byte is a sign of life.
-                    self.heard = Instant::now();
-                    self.ttl = None;
-                    budget = budget.saturating_sub(count);
-                    self.active = true;
-                    self.buffer.adapt(count, room);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.stream.poll_read_ready(cx).map_err(lost)?.is_pending() {
+            match reader.read()? {
+                Some(count) => budget = budget.saturating_sub(count),
+                None => {
+                    if self.poll_readable(cx).map_err(lost)?.is_pending() {
                         return Ok(false);
                     }
                 }
-                Err(error) => return Err(lost(error)),
             }
         }
         Ok(true)
     }
 
+    /// Ready when there may be something to read. In lockstep a receiver is woken, too, if the runtime has one thread:
+    /// with several, the two would be woken on two of them.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.lockstep {
+            return self.stream.poll_read_ready(cx);
+        }
+        let (_, readable) = match &mut self.readable {
+            Some(wakers) if wakers.0.will_wake(cx.waker()) => wakers,
+            wakers => {
+                let (core, half) = (Arc::downgrade(self.core), Arc::downgrade(&self.half));
+                let both = Arc::new(ReadyWaker { core, half, task: cx.waker().clone() });
+                wakers.insert((cx.waker().clone(), both.into()))
+            }
+        };
+        self.stream.poll_read_ready(&mut Context::from_waker(readable))
+    }
+
     /// The peer is gone: takes in what it sent before, and the kernel has, although the inbox may be full. No more
     /// can come.
-    fn read_rest(&mut self, cx: &mut Context<'_>) {
+    fn read_rest(&mut self, reader: &mut Reader, cx: &mut Context<'_>) {
         let mut budget = usize::MAX;
         for _ in 0..LAST_READS {
-            if self.hand_over(cx, &mut budget).is_err() {
+            if self.hand_over(reader, cx, &mut budget).is_err() {
                 return;
             }
-            let room = self.buffer.make_room(self.decoder.needed());
-            match self.stream.try_read_buf(&mut self.buffer.input, room) {
-                Ok(count) if count > 0 => self.buffer.adapt(count, room),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !matches!(self.stream.poll_read_ready(cx), Poll::Ready(Ok(()))) {
-                        return;
-                    }
-                }
+            match reader.read() {
+                Ok(Some(_)) => {}
+                Ok(None) if matches!(self.stream.poll_read_ready(cx), Poll::Ready(Ok(()))) => {}
                 _ => return,
             }
         }
@@ -281,37 +284,33 @@ impl<'a> Session<'a> {
 
     /// Hands over what has been read; says whether to read more. It does not while the inbox is
     /// full: that is how a slow receiver slows its peer down (C2.4).
-    fn hand_over(&mut self, cx: &Context<'_>, commands: &mut usize) -> Result<bool, End> {
-        loop {
-            let decoded = self.decoder.decode(&mut self.buffer.input, &mut self.batch);
-            if !self.batch.is_empty() {
-                self.open = self.core.deliver(self.key, &mut self.batch).map_err(broken)?;
-            }
-            match decoded.map_err(broken)? {
-                Decoded::NeedMore => break,
-                Decoded::Command(command) => {
-                    self.command(command)?;
-                    *commands -= 1;
-                    if *commands == 0 {
-                        return Ok(false);
-                    }
-                }
+    fn hand_over(
+        &mut self,
+        reader: &mut Reader,
+        cx: &Context<'_>,
+        commands: &mut usize,
+    ) -> Result<bool, End> {
+        while let Some(command) = reader.hand_over(self.core)? {
+            self.command(reader, command)?;
+            *commands -= 1;
+            if *commands == 0 {
+                return Ok(false);
             }
         }
         // Subscriptions fill an XPUB's inbox, too.
-        if !self.open || self.core.kind == SocketType::XPub {
-            self.open = self.core.inbox.lock().wait_open(self.key, cx.waker());
+        if !reader.open || self.core.kind == SocketType::XPub {
+            reader.open = self.core.inbox.lock().wait_open(self.key, cx.waker());
         }
-        Ok(self.open)
+        Ok(reader.open)
     }
 
-    fn command(&mut self, command: Command) -> Result<(), End> {
+    fn command(&mut self, reader: &mut Reader, command: Command) -> Result<(), End> {
         match command {
             Command::Subscribe(topic) => self.core.subscribed(self.key, true, &topic).map_err(broken)?,
             Command::Cancel(topic) => self.core.subscribed(self.key, false, &topic).map_err(broken)?,
             Command::Ping { ttl_ds, context } => {
                 self.pong = Some(Bytes::copy_from_slice(&context));
-                self.ttl = heartbeat::timeout(ttl_ds);
+                reader.ttl = heartbeat::timeout(ttl_ds);
             }
             Command::Ignored => {}
         }
@@ -320,15 +319,14 @@ impl<'a> Session<'a> {
 
     /// The one timer: the end of linger, the next PING, or the end of our patience with a peer that is silent, the
     /// shorter one in the middle of a message (D23).
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    fn poll_timer(&mut self, reader: &mut Reader, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
-            let patience = [self.ttl, self.heartbeat.map(|heartbeat| heartbeat.timeout)];
-            let silent = patience.into_iter().flatten().min().map(|limit| self.heard + limit);
-            let stalled =
-                self.core.options.progress_timeout.filter(|_| self.decoder.is_midway(&self.buffer.input));
-            let stalled = stalled.map(|limit| self.heard + limit);
-            let ping = self.heartbeat.map(|heartbeat| self.heard.max(self.pinged) + heartbeat.interval);
-            if self.active && self.review.is_none() {
+            let patience = [reader.ttl, self.heartbeat.map(|heartbeat| heartbeat.timeout)];
+            let silent = patience.into_iter().flatten().min().map(|limit| reader.heard + limit);
+            let stalled = self.core.options.progress_timeout.filter(|_| reader.is_midway());
+            let stalled = stalled.map(|limit| reader.heard + limit);
+            let ping = self.heartbeat.map(|heartbeat| reader.heard.max(self.pinged) + heartbeat.interval);
+            if (self.active || reader.active) && self.review.is_none() {
                 self.review = Some(Instant::now() + IDLE);
             }
             let Some(deadline) =
@@ -352,9 +350,9 @@ impl<'a> Session<'a> {
             if self.closing == Some(deadline) {
                 return Err(End::Deadline);
             }
-            if !self.open {
+            if !reader.open {
                 // We are not reading, so the silence is ours.
-                self.heard = Instant::now();
+                reader.heard = Instant::now();
             } else if silent == Some(deadline) {
                 return Err(End::Lost(DisconnectReason::Silent));
             } else if stalled == Some(deadline) {
@@ -365,8 +363,8 @@ impl<'a> Session<'a> {
             }
             if self.review == Some(deadline) {
                 self.review = None;
-                if !mem::take(&mut self.active) {
-                    self.buffer.shrink();
+                if !(mem::take(&mut self.active) | mem::take(&mut reader.active)) {
+                    reader.buffer.shrink();
                     self.core.outbox.lock().shrink(self.key);
                 } else {
                     self.review = Some(deadline + IDLE);
@@ -394,13 +392,13 @@ impl Drop for Session<'_> {
     }
 }
 
-fn lost(error: io::Error) -> End {
+pub(super) fn lost(error: io::Error) -> End {
     End::Lost(match error.kind() {
         io::ErrorKind::UnexpectedEof => DisconnectReason::ClosedByPeer,
         kind => DisconnectReason::Io(kind),
     })
 }
 
-fn broken(error: ProtocolError) -> End {
+pub(super) fn broken(error: ProtocolError) -> End {
     End::Lost(DisconnectReason::Protocol(error))
 }

@@ -475,7 +475,8 @@ impl Inbox {
             pipe.active = false;
             pipe.release();
             self.active.drop_current();
-            if let Some(pipe) = self.past.remove(&key)
+            if !self.past.is_empty()
+                && let Some(pipe) = self.past.remove(&key)
                 && self.announce
             {
                 return Some(Popped::Gone(key, pipe.id));
@@ -518,6 +519,9 @@ impl Inbox {
 
     /// Drops everything unread, of all peers; says how many messages.
     pub(crate) fn clear(&mut self, wakes: &mut Wakes) -> usize {
+        if self.active.len() == 0 {
+            return 0;
+        }
         let received = self.received;
         let (mut dropped, mut message) = (0, Message::new());
         while let Some(popped) = self.pop(&mut message, wakes) {
@@ -541,6 +545,11 @@ impl Inbox {
     /// A receiver goes away without having looked.
     pub(crate) fn forget(&mut self, slot: &mut Slot, wakes: &mut Wakes) {
         self.receivers.forget(slot, wakes);
+    }
+
+    /// Wakes one receiver, to look what has come.
+    pub(crate) fn wake_receiver(&mut self, wakes: &mut Wakes) {
+        self.receivers.wake(1, wakes);
     }
 
     /// Wakes everybody, to look at something other than a message.

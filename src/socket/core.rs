@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::endpoints::Endpoints;
 use super::peers::PeerEntry;
+use crate::engine::ReadHalf;
 use crate::error::{RecvError, SendError, SendErrorKind, SocketClosed};
 use crate::message::{Frame, Message};
 use crate::monitor::Events;
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) tally: Tally,
     /// REQ, REP, XPUB: what the next call depends on. A leaf: no lock is taken under it.
     pub(crate) turn: Mutex<Turn>,
+    /// REQ, REP: the connection that has just become readable, for the receiver that was woken with it.
+    pub(crate) readable: Mutex<Weak<ReadHalf>>,
 }
 
 /// Where a conversation stands.
@@ -126,8 +129,7 @@ impl Core {
         }
         let send_mark = options.send_mark();
         let filter = (kind == SocketType::Sub).then(|| Filter::new(&pattern.topics, pattern.invert_matching));
-        let lockstep = matches!(kind, SocketType::Req | SocketType::Rep);
-        let mut outbox = Outbox::new(route, send_mark, send_mark.turn(), lockstep);
+        let mut outbox = Outbox::new(route, send_mark, send_mark.turn(), is_lockstep(kind));
         let inbox = Inbox::new(options.recv_mark(), pattern.announce, filter);
         Arc::new_cyclic(|core| Self {
             kind,
@@ -143,8 +145,14 @@ impl Core {
             tasks: TaskTracker::new(),
             tally: Tally::default(),
             turn: Mutex::default(),
+            readable: Mutex::default(),
             options,
         })
+    }
+
+    /// Whether nothing more is to be expected of a peer before it is answered.
+    pub(crate) const fn is_lockstep(&self) -> bool {
+        is_lockstep(self.kind)
     }
 
     /// Offers `message` once. A task that has had its turn is not turned away: it asked not to wait.
@@ -344,6 +352,12 @@ impl Core {
         slot: &mut Slot,
         take: &mut impl Take<T>,
     ) -> Poll<Result<T, RecvError>> {
+        if self.is_lockstep() {
+            let readable = std::mem::take(&mut *self.readable.lock()).upgrade();
+            if let Some(half) = readable {
+                half.read_for_receiver(self);
+            }
+        }
         let mut item = T::default();
         let mut wakes = Wakes::new();
         let taken = {
@@ -484,4 +498,8 @@ impl<T, F> Drop for Receiving<'_, T, F> {
     fn drop(&mut self) {
         self.core.forget_receiver(&mut self.slot);
     }
+}
+
+const fn is_lockstep(kind: SocketType) -> bool {
+    matches!(kind, SocketType::Req | SocketType::Rep)
 }

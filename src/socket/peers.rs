@@ -198,7 +198,9 @@ impl Core {
         }
         let open = {
             let mut inbox = self.inbox.lock();
-            inbox.insert(key, user, &mut wakes);
+            if !user.is_empty() {
+                inbox.insert(key, user, &mut wakes);
+            }
             inbox.deliver(key, batch, &mut wakes)
         };
         wakes.fire();

@@ -299,7 +299,11 @@ impl Stream {
     /// `WouldBlock` when there is no room: poll for readiness.
     #[inline]
     pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(self, io => io.try_write_vectored(bufs))
+        // The kernel takes one slice for less.
+        match bufs {
+            [buf] => either!(self, io => io.try_write(buf)),
+            _ => either!(self, io => io.try_write_vectored(bufs)),
+        }
     }
 
     /// Ends the writing half: the peer reads the end after what was written. Does not wait.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sinew::{Dealer, RecvError, Rep, Req, RequestError, Router, SendErrorKind};
+use sinew::{Dealer, DisconnectReason, RecvError, Rep, Req, RequestError, Router, SendErrorKind};
 
 use crate::kit::{MEDIA, Medium, Socket, Soon, bind, counted, disconnected, join, raw, raw_server};
-use crate::support::raw_peer::MORE;
+use crate::support::raw_peer::{COMMAND, MORE, frame_bytes};
 
 #[tokio::test]
 async fn b1_1_a_request_on_the_wire_is_a_delimiter_and_the_body() {
@@ -421,4 +421,34 @@ async fn b2_6_an_envelope_is_bounded_by_the_parts_of_a_message() {
         peer.send_frame(MORE, b"x").await;
     }
     disconnected(&mut monitor).await;
+}
+
+/// In lockstep a receiver that waits may read for itself; what is no message is for the connection, whether the
+/// receiver is polled again or not (A9.1).
+#[tokio::test]
+async fn commands_and_the_end_reach_the_connection_past_a_receiver_that_waits() {
+    let rep = Rep::new();
+    let mut monitor = rep.monitor();
+    let mut peer = raw(&rep).await;
+    let ping = frame_bytes(COMMAND, b"\x04PING\0\0x");
+    let request = [frame_bytes(MORE, b""), frame_bytes(0, b"request")].concat();
+    let pong = ("PONG".to_owned(), b"x".to_vec());
+
+    {
+        let mut waiting = std::pin::pin!(rep.recv());
+        assert!(futures::poll!(&mut waiting).is_pending());
+        peer.send_raw(&ping).await;
+        assert_eq!(peer.recv_command().await, pong, "not polled");
+        peer.send_raw(&[&ping[..], &request, &ping].concat()).await;
+        assert_eq!(waiting.soon().await.unwrap(), "request");
+    }
+    assert_eq!(peer.recv_command().await, pong);
+    rep.send("reply").soon().await.unwrap();
+    assert_eq!(peer.recv_msg_past(&["PONG"]).await, [&b""[..], b"reply"]);
+
+    let mut waiting = std::pin::pin!(rep.recv());
+    assert!(futures::poll!(&mut waiting).is_pending());
+    peer.finish().await;
+    assert_eq!(disconnected(&mut monitor).await, DisconnectReason::ClosedByPeer);
+    assert!(futures::poll!(&mut waiting).is_pending());
 }
