@@ -33,6 +33,11 @@ pub(crate) use wait::{Slot, WaitQueue, Wakes};
 pub(crate) use wire::WireBuf;
 pub(crate) use writer::{Medium, Writer};
 
+/// From this many peers on, what is touched for one message is out of the processor's cache when the peer's turn comes
+/// again; and how many peers' memory is then fetched at once.
+const MANY: usize = 64;
+const AHEAD: usize = 16;
+
 /// A routing id. Shared, because each message of the peer comes with it.
 pub(crate) type Name = Option<std::sync::Arc<[u8]>>;
 

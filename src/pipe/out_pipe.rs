@@ -172,6 +172,13 @@ impl OutPipe {
         self.conflate || self.level.admits(self.hwm, size)
     }
 
+    /// Fetches the memory that the next message goes to.
+    pub(super) fn fetch(&mut self) {
+        if let Queue::Wire(wire) = &mut self.queue {
+            wire.fetch();
+        }
+    }
+
     #[inline]
     pub(super) fn push(&mut self, prefix: &[Frame], message: &mut Message, size: usize) {
         if self.conflate {

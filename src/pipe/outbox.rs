@@ -8,13 +8,15 @@ use tokio::time::Instant;
 
 use crate::message::{Frame, Message};
 use crate::monitor::DropReason;
-use crate::routing::{FanOut, Route};
+use crate::routing::{FanOut, Rotation, Route};
 
 use super::out_pipe::{Control, Lend, OutPipe, Queue};
-use super::{Hwm, Level, PeerKey, Slot, WaitQueue, Wakes, WireBuf, Writer};
+use super::{AHEAD, Hwm, Level, MANY, PeerKey, Slot, WaitQueue, Wakes, WireBuf, Writer};
 
-/// Messages for each of many peers in a sender's turn.
-const SHARE: usize = 32;
+/// Messages for each of many peers in a sender's turn: a write for fewer costs more than the messages in it. And the
+/// most in a turn, so that it stays below 10 ms.
+const SHARE: usize = 64;
+const LONGEST: usize = 64 * 1024;
 
 /// The outbound side of one socket: a pipe for each peer, the policy that picks among them, and
 /// the tasks waiting for room.
@@ -172,6 +174,9 @@ impl Outbox {
             pipe.push(prefix, message, size);
             pipe.alert(self.lockstep, wakes);
             ready.advance();
+            if ready.len() >= MANY && self.until_yield.is_multiple_of(AHEAD) {
+                look_ahead(&mut self.pipes, ready);
+            }
             self.spend(size);
             return Ok(key);
         }
@@ -324,7 +329,7 @@ impl Outbox {
         } else if self.until_yield == 0 {
             // Shared between many peers, a turn is long enough for each to get a few messages, and not a write for each.
             let each = if matches!(self.route, Route::Balance(_)) { self.turn.min(SHARE) } else { 0 };
-            self.until_yield = self.turn.max(each.saturating_mul(self.pipes.len()));
+            self.until_yield = self.turn.max(each.saturating_mul(self.pipes.len()).min(LONGEST));
             Err(Refusal::Yield)
         } else {
             Ok(())
@@ -596,6 +601,18 @@ impl Outbox {
         match &mut self.route {
             Route::Fan(fan) => Some(fan),
             _ => None,
+        }
+    }
+}
+
+/// Fetches what the next messages are written to. The queues of many peers are not in the processor's cache, and the
+/// lock's release waits for each write to memory; here several wait together (1 PUSH to 1,000 PULL: 103 ns of CPU a
+/// message instead of 200 on current_thread).
+#[inline(never)]
+fn look_ahead(pipes: &mut SlotMap<PeerKey, OutPipe>, ready: &Rotation) {
+    for key in ready.iter().take(AHEAD) {
+        if let Some(pipe) = pipes.get_mut(key) {
+            pipe.fetch();
         }
     }
 }

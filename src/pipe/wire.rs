@@ -52,6 +52,16 @@ impl WireBuf {
         payload.saturating_add(if payload > 255 { 9 } else { 2 })
     }
 
+    /// Fetches the memory of the next small message, by writing to each of its cache lines what will be overwritten.
+    pub(super) fn fetch(&mut self) {
+        let spare = self.bytes.spare_capacity_mut();
+        for at in [0, 64] {
+            if let Some(byte) = spare.get_mut(at) {
+                byte.write(0);
+            }
+        }
+    }
+
     /// Appends one message.
     #[inline]
     pub(crate) fn push<'a>(&mut self, frames: impl Iterator<Item = &'a Frame>) {
