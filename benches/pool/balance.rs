@@ -79,7 +79,8 @@ fn ideal(tasks: &[Task]) -> Vec<Done> {
             }
         };
         while let Some((worker, task)) = idle.front().copied().zip(line.front().copied()) {
-            (idle.pop_front(), line.pop_front());
+            idle.pop_front();
+            line.pop_front();
             let end = now + tasks[task].work / speed(worker);
             done.push(Done { worker, task, start: now, end });
             busy.push(std::cmp::Reverse((end.to_bits(), worker)));
