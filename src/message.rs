@@ -368,6 +368,13 @@ impl Message {
         Some(Self { first, rest: frames.collect() })
     }
 
+    /// Gives back the memory of frames that were taken off.
+    pub(crate) fn shrink(&mut self) {
+        if self.rest.is_empty() {
+            self.rest = ThinVec::new();
+        }
+    }
+
     /// Takes the first `count` frames off; the caller knows that more than `count` are there.
     pub(crate) fn drop_front(&mut self, count: usize) {
         if let Some(index) = count.checked_sub(1)

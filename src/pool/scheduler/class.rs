@@ -77,7 +77,8 @@ impl Class {
         if available {
             self.strategy.available(&self.workers, seat);
             self.stuck = false;
-            if self.parked.get(seat.index()).is_some_and(|list| !list.is_empty()) {
+            // Seldom is any parked, and the list of one worker among thousands is in no cache.
+            if self.parked_total > 0 && self.parked.get(seat.index()).is_some_and(|list| !list.is_empty()) {
                 self.owed.push(seat);
             }
         } else {

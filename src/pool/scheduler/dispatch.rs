@@ -157,12 +157,15 @@ impl Scheduler {
         queue.in_flight += 1;
         queue.counters.dispatched += 1;
         self.totals.in_flight += 1;
+        // The copy stays, as with results.
+        let kept = task.body.clone();
+        let body = std::mem::replace(&mut task.body, kept);
         let said = ToWorker::Task {
             lease: Lease { task: id, attempt: task.attempt },
             queue: queue.name.clone(),
             budget: (task.deadline < Time::MAX).then(|| task.deadline.since(now)),
             redelivered,
-            body: task.body.clone(),
+            body,
         };
         tracing::trace!(task = id.0, attempt = task.attempt, queue = ?queue.name, worker = ?worker.about.name, "given");
         worker.tasks.push_back(&mut self.tasks.slab, ix);

@@ -142,15 +142,20 @@ impl Scheduler {
             }
             return;
         }
+        // The copy is kept: what came from the worker may have room in front, for the header that it goes out with.
+        let keep = if no_reply && dedup.is_none() { Answer::None } else { answer.clone() };
         if !no_reply {
-            self.tell_answer(client, request, answer.clone());
+            self.tell_answer(client, request, answer);
         }
-        let keep = if no_reply && dedup.is_none() { Answer::None } else { answer };
         if let Some(owner) = self.clients.get_mut(client) {
             owner.mentions += 1;
         }
         self.memory.end(self.now, (client, request), dedup, keep);
-        self.forget();
+        if self.memory.is_overfull() {
+            self.forget();
+        } else {
+            self.forget_later();
+        }
     }
 
     /// Forgets the names and results of tasks that are too old or too many.
@@ -161,6 +166,10 @@ impl Scheduler {
                 self.unmention(client);
             }
         }
+        self.forget_later();
+    }
+
+    fn forget_later(&mut self) {
         if self.memory_timer == NIL
             && let Some(at) = self.memory.next_forgetting()
         {

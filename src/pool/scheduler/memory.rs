@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use foldhash::fast::RandomState;
 
 use super::links::Ix;
+use super::requests::Requests;
 use crate::message::{Frame, Message};
 use crate::pool::protocol::{FailReason, RequestId};
 use crate::pool::time::Time;
@@ -13,8 +14,8 @@ use crate::pool::time::Time;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Known {
     Task(Ix),
-    /// The number of its entry among those that have ended.
-    Ended(u64),
+    /// The number of its entry among those that have ended; it wraps.
+    Ended(u32),
 }
 
 /// What an ended task is remembered by.
@@ -58,21 +59,23 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub(super) struct Memory {
     limits: Limits,
-    requests: HashMap<(Ix, RequestId), Known, RandomState>,
+    requests: Requests,
     /// By queue and the name that the user gave.
     named: HashMap<(Ix, Frame), Known, RandomState>,
     past: VecDeque<Past>,
     answers: VecDeque<Answer>,
     bytes: usize,
-    /// The number of the entry after the last.
-    next: u64,
+    /// The number of the entry after the last; it wraps, and tells entries apart because fewer are kept.
+    next: u32,
 }
 
 impl Memory {
     pub(super) fn new(limits: Limits) -> Self {
+        // More would not be told apart by their numbers.
+        let limits = Limits { entries: limits.entries.min(1 << 31), ..limits };
         Self {
             limits,
-            requests: HashMap::default(),
+            requests: Requests::default(),
             named: HashMap::default(),
             past: VecDeque::new(),
             answers: VecDeque::new(),
@@ -82,7 +85,7 @@ impl Memory {
     }
 
     pub(super) fn request(&self, client: Ix, request: RequestId) -> Option<Known> {
-        self.requests.get(&(client, request)).copied()
+        self.requests.get(client, request)
     }
 
     pub(super) fn named(&self, queue: Ix, name: &Frame) -> Option<Known> {
@@ -90,7 +93,7 @@ impl Memory {
     }
 
     pub(super) fn add_request(&mut self, client: Ix, request: RequestId, task: Ix) {
-        self.requests.insert((client, request), Known::Task(task));
+        self.requests.insert(client, request, Known::Task(task));
     }
 
     pub(super) fn add_named(&mut self, queue: Ix, name: Frame, task: Ix) {
@@ -98,7 +101,7 @@ impl Memory {
     }
 
     pub(super) fn remove_request(&mut self, client: Ix, request: RequestId) {
-        self.requests.remove(&(client, request));
+        self.requests.remove(client, request);
     }
 
     pub(super) fn remove_named(&mut self, queue: Ix, name: &Frame) {
@@ -114,19 +117,19 @@ impl Memory {
         answer: Answer,
     ) {
         let ended = Known::Ended(self.next);
-        self.requests.insert((client, request), ended);
+        self.requests.insert(client, request, ended);
         if let Some(name) = &dedup {
             self.named.insert((**name).clone(), ended);
         }
         self.bytes += answer.size();
         self.past.push_back(Past { client, request, at: now, dedup });
         self.answers.push_back(answer);
-        self.next += 1;
+        self.next = self.next.wrapping_add(1);
     }
 
     /// The answer of an ended task, if it is kept.
-    pub(super) fn answer(&self, number: u64) -> Option<&Answer> {
-        let from_end = usize::try_from(self.next.checked_sub(number)?).ok()?;
+    pub(super) fn answer(&self, number: u32) -> Option<&Answer> {
+        let from_end = self.next.wrapping_sub(number) as usize;
         self.answers.get(self.answers.len().checked_sub(from_end)?)
     }
 
@@ -151,23 +154,27 @@ impl Memory {
         if !old && self.past.len() <= self.limits.entries {
             return None;
         }
-        let number = self.next - self.past.len() as u64;
+        let number = self.next.wrapping_sub(self.past.len() as u32);
         if self.answers.len() == self.past.len()
             && let Some(answer) = self.answers.pop_front()
         {
             self.bytes -= answer.size();
         }
         let past = self.past.pop_front()?;
-        let request = (past.client, past.request);
-        if self.requests.get(&request) == Some(&Known::Ended(number)) {
-            self.requests.remove(&request);
-        }
+        self.requests.remove_known(past.client, past.request, Known::Ended(number));
         if let Some(name) = past.dedup
             && self.named.get(&*name) == Some(&Known::Ended(number))
         {
             self.named.remove(&*name);
         }
         Some((Some(past.client), !old))
+    }
+
+    /// Whether so much is too much that it is worth forgetting. What is forgotten has not been looked at for long, and
+    /// many neighbours together cost little more than one.
+    pub(super) fn is_overfull(&self) -> bool {
+        let over = |held: usize, limit: usize| held > limit.saturating_add(limit / 1024);
+        over(self.past.len(), self.limits.entries) || over(self.bytes, self.limits.bytes)
     }
 
     /// When the oldest gets too old.

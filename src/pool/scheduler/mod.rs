@@ -41,6 +41,7 @@ mod memory;
 mod presence;
 mod queue;
 mod rate;
+mod requests;
 mod submit;
 mod task;
 #[cfg(test)]
