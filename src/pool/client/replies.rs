@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::CallError;
 use super::state::Shared;
 use crate::message::Message;
 use crate::pool::protocol::RequestId;
+use crate::pool::request::CallError;
 
 /// Parts that may wait to be read; from here on the broker is not read.
 const BEHIND: usize = 1024;

@@ -10,10 +10,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::shelf::Shelf;
-use super::task::{Inner, Job, Task, TaskLost};
+use super::task::Task;
 use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
-use crate::message::{Frame, Message};
+use crate::message::Message;
+use crate::pool::job::{Given, Job, Origin, TaskLost};
 use crate::pool::protocol::{FromWorker, Lease, TaskId, ToWorker, WorkerHello};
 use crate::pool::wire::{Names, decode_to_worker, encode_from_worker, parse};
 use crate::socket::{PeerId, Router, RouterEvent};
@@ -27,7 +28,7 @@ const LIVENESS: u32 = 3;
 
 /// Shared by the tasks of one broker and the I/O that carries them.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(in crate::pool) struct Link {
     router: Router,
     state: Mutex<State>,
     shelf: Arc<Shelf>,
@@ -67,7 +68,7 @@ impl Link {
         self.state().broker
     }
 
-    pub(super) async fn partial(&self, part: FromWorker) -> Result<(), TaskLost> {
+    pub(in crate::pool) async fn partial(&self, part: FromWorker) -> Result<(), TaskLost> {
         let broker = self.broker().ok_or(TaskLost)?;
         self.router.send(broker, encode_from_worker(part)).await.map_err(|_| TaskLost)
     }
@@ -75,7 +76,7 @@ impl Link {
     /// Takes a task out of those that run; says whom to tell, if the broker still counts on this worker.
     fn finish(&self, lease: Lease) -> Result<Option<PeerId>, TaskLost> {
         let mut state = self.state();
-        let ours = state.running.get(&lease.task).is_some_and(|job| job.0.lease == lease);
+        let ours = state.running.get(&lease.task).is_some_and(|job| job.lease() == lease);
         if !ours {
             return Err(TaskLost);
         }
@@ -248,7 +249,7 @@ impl Io {
         {
             let state = self.link.state();
             let owed = state.owed.iter().map(|(lease, _)| *lease);
-            hello.running = state.running.values().map(|job| job.0.lease).chain(owed).collect();
+            hello.running = state.running.values().map(Job::lease).chain(owed).collect();
         }
         self.link.say(FromWorker::Hello(hello));
         self.link.pay();
@@ -261,11 +262,11 @@ impl Io {
         let said = parse(message).and_then(|parsed| decode_to_worker(parsed, &mut self.names));
         match said {
             Ok(ToWorker::Task { lease, queue, budget, redelivered, body }) => {
-                tasks.push(self.task(lease, queue, budget, redelivered, body));
+                tasks.push(self.task(Given { lease, queue, body, budget, redelivered }));
             }
             Ok(ToWorker::Cancel(lease)) => {
                 let job = self.link.state().running.get(&lease.task).cloned();
-                if let Some(job) = job.filter(|job| job.0.lease == lease) {
+                if let Some(job) = job.filter(|job| job.lease() == lease) {
                     job.cancel();
                 }
             }
@@ -279,27 +280,10 @@ impl Io {
         }
     }
 
-    fn task(
-        &self,
-        lease: Lease,
-        queue: Frame,
-        budget: Option<Duration>,
-        redelivered: bool,
-        body: Message,
-    ) -> Task {
-        let deadline = budget.and_then(|budget| Instant::now().checked_add(budget));
-        let job = Job(Arc::new(Inner {
-            lease,
-            queue,
-            body,
-            deadline,
-            redelivered,
-            link: self.link.clone(),
-            cancelled: AtomicBool::new(false),
-            told: Notify::new(),
-        }));
-        self.link.state().running.insert(lease.task, job.clone());
-        Task::new(job)
+    fn task(&self, given: Given) -> Task {
+        let job = Job::new(given, Origin::Broker(self.link.clone()));
+        self.link.state().running.insert(job.lease().task, job.clone());
+        Task::new(job, self.link.clone())
     }
 
     /// Says that we are there; gives up a broker that does not.

@@ -15,8 +15,8 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub use serve::Failure;
-pub use task::{Job, Task, TaskLost};
+pub(super) use link::Link;
+pub use task::Task;
 
 use crate::endpoint::Endpoint;
 use crate::error::RecvError;
@@ -24,7 +24,7 @@ use crate::message::Frame;
 use crate::pool::client::JoinError;
 use crate::pool::link as socket;
 use crate::pool::protocol::WorkerHello;
-use link::{Io, Link};
+use link::Io;
 use shelf::Shelf;
 
 /// Where a worker begins: [`Worker::connect`].
