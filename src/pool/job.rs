@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::message::{Frame, Message};
 use crate::pool::local::Here;
 use crate::pool::protocol::{FromWorker, Lease, Nack};
+use crate::pool::trace;
 use crate::pool::worker::Link;
 
 /// What a worker knows of a task that it runs. Cheap to clone.
@@ -34,6 +36,7 @@ struct Inner {
     body: Message,
     deadline: Option<Instant>,
     redelivered: bool,
+    trace: Option<Frame>,
     origin: Origin,
     cancelled: AtomicBool,
     told: Notify,
@@ -54,6 +57,7 @@ pub(super) struct Given {
     pub(super) body: Message,
     pub(super) budget: Option<Duration>,
     pub(super) redelivered: bool,
+    pub(super) trace: Option<Frame>,
 }
 
 /// A part of an answer could not be sent: the broker is away, or has given the task to somebody else.
@@ -64,18 +68,19 @@ pub struct TaskLost;
 
 impl Job {
     pub(super) fn new(given: Given, origin: Origin) -> Self {
-        let Given { lease, queue, body, budget, redelivered } = given;
+        let Given { lease, queue, body, budget, redelivered, trace } = given;
         let deadline = budget.and_then(|budget| Instant::now().checked_add(budget));
         let (cancelled, told) = (AtomicBool::new(false), Notify::new());
-        Self(Arc::new(Inner { lease, queue, body, deadline, redelivered, origin, cancelled, told }))
+        Self(Arc::new(Inner { lease, queue, body, deadline, redelivered, trace, origin, cancelled, told }))
     }
 
     pub(super) fn lease(&self) -> Lease {
         self.0.lease
     }
 
-    pub(super) fn origin(&self) -> &Origin {
-        &self.0.origin
+    /// The span of one run of it.
+    pub(super) fn span(&self) -> Span {
+        trace::run(self.0.trace.as_ref(), self.queue(), self.id(), self.attempt())
     }
 
     /// What is to be done.
@@ -107,6 +112,13 @@ impl Job {
     #[must_use]
     pub fn is_redelivered(&self) -> bool {
         self.0.redelivered
+    }
+
+    /// The trace that it belongs to, as a `traceparent` of W3C Trace Context, for what its handler asks of others; `None`
+    /// if it has none. What the handler logs with `tracing` is in a span that carries it.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        self.0.trace.as_ref().map(trace::text)
     }
 
     /// What is left until its result is of no use; `None` if it always is.

@@ -24,6 +24,7 @@ mod request;
 mod scheduler;
 mod strategy;
 mod time;
+mod trace;
 mod wire;
 mod worker;
 
@@ -36,4 +37,4 @@ pub use request::{Call, CallError, Stream, Submit};
 pub use scheduler::{Availability, Counters, DeadLetter, Explanation, QueueFigures, Totals, WorkerFigures};
 pub use strategy::{Candidates, Member, Seat, Strategy, StrategyName, TaskInfo, UnknownStrategy};
 pub use time::Time;
-pub use worker::{PullWorker, Task, Worker, WorkerBuilder};
+pub use worker::{Prefetch, PullWorker, Task, Worker, WorkerBuilder};

@@ -41,6 +41,10 @@ pub(crate) enum FromClient {
         options: SubmitOptions,
         body: Message,
     },
+    /// A submission that makes no sense; answered by `ToClient::Reject`.
+    Nonsense {
+        id: RequestId,
+    },
     Cancel {
         id: RequestId,
     },
@@ -93,6 +97,8 @@ pub(crate) enum FromWorker {
     Done(Lease, Message),
     Nack(Lease, Nack),
     Heartbeat,
+    /// Asks for `ToWorker::Pong`, to know how long the way is.
+    Ping,
     /// Finishes what it has; gets nothing more. Unstarted tasks come back as `Nack::Release`.
     Drain,
     Bye,
@@ -115,10 +121,13 @@ pub(crate) enum ToWorker {
         queue: Frame,
         budget: Option<Duration>,
         redelivered: bool,
+        trace: Option<Frame>,
         body: Message,
     },
     Cancel(Lease),
     Heartbeat,
+    /// Answers `FromWorker::Ping`.
+    Pong,
     /// The broker does not know it (any more): it says Hello again.
     Rejoin,
 }
@@ -159,6 +168,8 @@ pub(crate) struct SubmitOptions {
     pub(crate) budget: Option<Duration>,
     /// Workers need all of these tags.
     pub(crate) tags: Vec<Frame>,
+    /// The `traceparent` of its trace, if it has one.
+    pub(crate) trace: Option<Frame>,
 }
 
 /// Why a worker gives a task back.

@@ -5,8 +5,24 @@ use std::time::Duration;
 use crate::message::{Frame, Message};
 use crate::pool::client::Client;
 use crate::pool::protocol::{FailReason, RejectReason, SubmitOptions};
+use crate::pool::trace;
 
 /// A task that has no result.
+///
+/// ```
+/// use std::time::Duration;
+/// use sinew::pool::{CallError, FailReason, RejectReason};
+///
+/// /// Whether, and after which time, it is worth asking again.
+/// fn again(error: &CallError) -> Option<Duration> {
+///     match error {
+///         CallError::Rejected { reason: RejectReason::QueueFull, retry_after } => Some(*retry_after),
+///         CallError::Failed { reason: FailReason::Lost, .. } => Some(Duration::ZERO),
+///         _ => None,
+///     }
+/// }
+/// # assert_eq!(again(&CallError::Closed), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
@@ -94,6 +110,14 @@ macro_rules! request {
                 self.options.tags = tags.into_iter().map(Into::into).collect();
                 self
             }
+
+            /// The trace that it belongs to, as a `traceparent` of W3C Trace Context (version 00); what is none is not
+            /// sent. Default: a new one if somebody listens to `tracing` at level DEBUG for `sinew::pool::task`, else
+            /// none.
+            pub fn traceparent(mut self, parent: impl Into<Frame>) -> Self {
+                self.options.trace = Some(parent.into()).filter(|parent| trace::is_valid(parent));
+                self
+            }
         }
     };
 }
@@ -176,8 +200,12 @@ macro_rules! awaited {
             type Output = Result<$output, CallError>;
             type IntoFuture = std::pin::Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
-            fn into_future(self) -> Self::IntoFuture {
-                Box::pin(self.run())
+            fn into_future(mut self) -> Self::IntoFuture {
+                let span = crate::pool::trace::submit(&mut self.options, &self.queue);
+                if span.is_none() {
+                    return Box::pin(self.run());
+                }
+                Box::pin(tracing::Instrument::instrument(self.run(), span))
             }
         }
     )+};

@@ -56,6 +56,15 @@ pub struct Client {
 }
 
 /// What a task is to be called later on; from [`Client::submit`].
+///
+/// ```
+/// # use sinew::pool::{CallError, Client};
+/// # async fn order(client: &Client) -> Result<(), CallError> {
+/// let ticket = client.submit("orders", "a book").await?;
+/// println!("{}", client.status(ticket).await?); // "no worker serves the queue", say
+/// client.cancel(ticket);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket(RequestId);
 

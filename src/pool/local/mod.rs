@@ -42,7 +42,7 @@ use crate::pool::request::{Call, Submit};
 use crate::pool::scheduler::{Admin, DeadLetter, Event, Explanation, QueueFigures, Totals, WorkerFigures};
 
 /// Queues and workers within this process. A clone is the same pool; when the last one is dropped, its workers end and
-/// what was not done is forgotten.
+/// what was not done is forgotten. See [the example](crate::pool::local).
 #[derive(Debug, Clone)]
 pub struct LocalPool {
     shared: Arc<Shared>,
@@ -92,6 +92,12 @@ impl LocalPool {
     /// Gives nothing more of this queue to workers, until [`LocalPool::resume`].
     pub fn pause(&self, queue: impl Into<Frame>) {
         self.admin(Admin::Pause(queue.into()));
+    }
+
+    /// Makes a topic: what is submitted to it goes to each of these queues; without any, it is a queue like others. It has
+    /// no result, so it can be submitted, but not called.
+    pub fn set_topic<Q: Into<Frame>>(&self, name: impl Into<Frame>, queues: impl IntoIterator<Item = Q>) {
+        self.admin(Admin::SetTopic(name.into(), queues.into_iter().map(Into::into).collect()));
     }
 
     /// Goes on after [`LocalPool::pause`].

@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::LocalPool;
 use crate::message::Message;
-use crate::pool::policy::{Overflow, Policy, Rate, Retry};
 use crate::pool::job::Failure;
+use crate::pool::policy::{Overflow, Policy, Rate, Retry};
 use crate::pool::protocol::{FailReason, RejectReason};
 use crate::pool::request::CallError;
 
@@ -140,7 +140,8 @@ async fn deadline_delay_key_tags_priority_and_dedup_reach_the_scheduler() {
     let pool = LocalPool::new(Policy::default().retry(Retry::default().max_starts(1)));
     let expired = pool.call("q", "x").deadline(Duration::from_secs(1)).await.unwrap_err();
     assert!(matches!(expired, CallError::Failed { reason: FailReason::Expired, .. }));
-    let _worker = pool.worker("q").tags(["gpu"]).serve(|job| async move { Ok::<_, Failure>(job.id().to_string()) });
+    let _worker =
+        pool.worker("q").tags(["gpu"]).serve(|job| async move { Ok::<_, Failure>(job.id().to_string()) });
     let begin = Instant::now();
     let first = pool.call("q", "x").dedup("one").delay(Duration::from_secs(3)).key("k").await.unwrap();
     assert!(begin.elapsed() >= Duration::from_secs(3));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::shared::Shared;
 use crate::message::{Frame, Message};
@@ -14,7 +15,7 @@ use crate::pool::job::{Failure, Given, Job, Origin, crash};
 use crate::pool::protocol::{FromWorker, Lease, Nack, Session, ToWorker, WorkerHello};
 use crate::pool::scheduler::Event;
 
-/// A worker about to begin; from [`LocalPool::worker`](super::LocalPool::worker).
+/// A worker about to begin; see [the example](crate::pool::local). From [`LocalPool::worker`](super::LocalPool::worker).
 #[derive(Debug)]
 #[must_use = "nothing happens before `serve`"]
 pub struct LocalWorkerBuilder {
@@ -83,9 +84,10 @@ impl LocalWorkerBuilder {
         let drain = CancellationToken::new();
         let handler = Arc::new(handler);
         let begin = move |jobs: &mut Jobs, job: Job| {
-            let handler = Arc::clone(&handler);
+            let (handler, span) = (Arc::clone(&handler), job.span());
             // The call, too: it may panic before there is a future.
-            jobs.spawn(async move { handler(job).await.map(Into::into).map_err(|error| error.into().0) })
+            let run = async move { handler(job).await.map(Into::into).map_err(|error| error.into().0) };
+            jobs.spawn(run.instrument(span))
         };
         let work = Work {
             here: Here { session, shared: Arc::clone(&shared) },
@@ -100,7 +102,7 @@ impl LocalWorkerBuilder {
     }
 }
 
-/// A worker at work. Dropped, it ends at once: what it was at goes to others.
+/// A worker at work; from [`LocalWorkerBuilder::serve`]. Dropped, it ends at once: what it was at goes to others.
 #[derive(Debug)]
 #[must_use = "a worker ends when it is dropped"]
 pub struct LocalWorker {
@@ -182,8 +184,8 @@ impl Work {
 
     fn told(&mut self, said: ToWorker) {
         match said {
-            ToWorker::Task { lease, queue, budget, redelivered, body } => {
-                let given = Given { lease, queue, body, budget, redelivered };
+            ToWorker::Task { lease, queue, budget, redelivered, trace, body } => {
+                let given = Given { lease, queue, body, budget, redelivered, trace };
                 let job = Job::new(given, Origin::Here(self.here.clone()));
                 let abort = (self.begin)(&mut self.jobs, job.clone());
                 self.leases.insert(abort.id(), lease);
@@ -195,7 +197,7 @@ impl Work {
                     abort.abort();
                 }
             }
-            ToWorker::Welcome { .. } | ToWorker::Heartbeat | ToWorker::Rejoin => {}
+            ToWorker::Welcome { .. } | ToWorker::Heartbeat | ToWorker::Pong | ToWorker::Rejoin => {}
         }
     }
 

@@ -157,11 +157,14 @@ impl Scheduler {
         queue.in_flight += 1;
         queue.counters.dispatched += 1;
         self.totals.in_flight += 1;
+        let trace = task.extra.as_ref().and_then(|extra| extra.trace.as_ref());
+        let trace = trace.map(|trace| trace.given(&worker.about.name, task.attempt));
         let said = ToWorker::Task {
             lease: Lease { task: id, attempt: task.attempt },
             queue: queue.name.clone(),
             budget: (task.deadline < Time::MAX).then(|| task.deadline.since(now)),
             redelivered,
+            trace,
             body: task.body.clone(),
         };
         tracing::trace!(task = id.0, attempt = task.attempt, queue = ?queue.name, worker = ?worker.about.name, "given");

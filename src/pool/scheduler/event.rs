@@ -1,5 +1,7 @@
 //! What goes into the scheduler and what comes out.
 
+use std::time::Duration;
+
 use crate::message::Frame;
 use crate::pool::policy::Policy;
 use crate::pool::protocol::{FromClient, FromWorker, Session, ToClient, ToWorker};
@@ -19,6 +21,9 @@ pub(crate) enum Event {
     Writable(Session),
     /// Time has passed.
     Tick,
+    /// The driver was away for so long after its deadline, before this moment: whoever was silent meanwhile was not
+    /// listened to.
+    Late(Duration),
     /// An operator wants something.
     Admin(Admin),
 }
@@ -31,6 +36,8 @@ pub(crate) enum Admin {
     Resume(Frame),
     /// Its rules from now on. What waits stays, even above a lower limit.
     SetPolicy(Frame, Box<Policy>),
+    /// What is submitted under this name goes to each of these queues from now on; to none of them, it is a queue again.
+    SetTopic(Frame, Vec<Frame>),
     /// Drops what waits; clients are told `Purged`.
     Purge(Frame),
     /// Puts up to so many dead letters back into their queue, oldest first, with a clean record.

@@ -10,7 +10,7 @@ use crate::message::Frame;
 /// The largest that is read. A worker's list of running tasks is the longest thing in one.
 const MAX: usize = 256 * 1024;
 
-/// Of a SUBMIT: whatever its header has no place for. Of a TASK: the queue's name only.
+/// Of a SUBMIT: whatever its header has no place for. Of a TASK: the queue's name and the trace only.
 #[derive(Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub(crate) struct TaskMeta {
@@ -27,6 +27,9 @@ pub(crate) struct TaskMeta {
     pub(crate) delay: u64,
     #[serde(rename = "t", skip_serializing_if = "Vec::is_empty")]
     pub(crate) tags: Vec<Blob>,
+    /// A `traceparent`.
+    #[serde(rename = "x", skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<Blob>,
 }
 
 /// Of a client's HELLO.

@@ -99,6 +99,11 @@ fn duration(millis: u32) -> Duration {
     Duration::from_millis(millis.into())
 }
 
+/// A trace that makes no sense is as good as none.
+fn trace(parent: Option<meta::Blob>) -> Option<Frame> {
+    parent.map(|parent| parent.0).filter(|parent| crate::pool::trace::is_valid(parent))
+}
+
 /// Names that are sent must be names that are taken.
 fn check(name: &Frame) -> Result<(), WireError> {
     if name.is_empty() || name.len() > MAX_NAME { Err(WireError::BadName) } else { Ok(()) }

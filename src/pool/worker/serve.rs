@@ -104,7 +104,8 @@ where
     let mut handling = std::pin::pin!(async { handler(job.clone()).await });
     // What a handler leaves half-done when it panics is its own.
     let caught = std::future::poll_fn(|cx| {
-        match std::panic::catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx))) {
+        let poll = || task.span().in_scope(|| handling.as_mut().poll(cx));
+        match std::panic::catch_unwind(AssertUnwindSafe(poll)) {
             Ok(polled) => polled.map(Ok),
             Err(panic) => Poll::Ready(Err(crash(&*panic))),
         }

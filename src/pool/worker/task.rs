@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+use tracing::Span;
+
 use super::link::Link;
 use crate::message::{Frame, Message};
 use crate::pool::job::{Job, TaskLost};
@@ -10,17 +13,45 @@ use crate::pool::protocol::{FromWorker, Nack};
 
 /// A task to be answered, from [`PullWorker::recv`](super::PullWorker::recv): by [`done`](Self::done), or given back. It
 /// dereferences to what is known of it. Dropped, it is [released](Self::release).
+///
+/// ```
+/// use std::time::Duration;
+/// use sinew::pool::{Task, TaskLost};
+///
+/// async fn answer(task: Task) -> Result<(), TaskLost> {
+///     match task.body().to_str() {
+///         Ok("later") => task.defer(Duration::from_secs(10)).await,
+///         Ok(text) => { let upper = text.to_uppercase(); task.done(upper).await }
+///         Err(_) => task.reject("no text").await,
+///     }
+/// }
+/// # let _ = answer;
+/// ```
 #[derive(Debug)]
 #[must_use = "dropped, it goes back to the broker"]
 pub struct Task {
     job: Job,
     link: Arc<Link>,
+    /// When it was taken, if that is of interest.
+    begun: Option<Instant>,
+    /// From then on, if it has a trace.
+    span: Span,
     settled: bool,
 }
 
 impl Task {
     pub(super) const fn new(job: Job, link: Arc<Link>) -> Self {
-        Self { job, link, settled: false }
+        Self { job, link, begun: None, span: Span::none(), settled: false }
+    }
+
+    /// It is taken: from here on it counts as begun.
+    pub(super) fn begin(&mut self) {
+        self.begun = self.link.begin(self.job.lease());
+        self.span = self.job.span();
+    }
+
+    pub(super) const fn span(&self) -> &Span {
+        &self.span
     }
 
     pub(super) fn job(&self) -> &Job {
@@ -103,7 +134,7 @@ impl Task {
     }
 
     async fn settle(mut self, answer: FromWorker) -> Result<(), TaskLost> {
-        let settled = self.link.settle(self.job.lease(), answer).await;
+        let settled = self.link.settle(self.job.lease(), answer, self.begun).await;
         self.settled = true;
         settled
     }
