@@ -11,7 +11,7 @@ use tracing::Span;
 
 use crate::message::{Frame, Message};
 use crate::pool::local::Here;
-use crate::pool::protocol::{FromWorker, Lease, Nack};
+use crate::pool::protocol::{FromWorker, Lease, Nack, Parent};
 use crate::pool::trace;
 use crate::pool::worker::Link;
 
@@ -36,7 +36,7 @@ struct Inner {
     body: Message,
     deadline: Option<Instant>,
     redelivered: bool,
-    trace: Option<Frame>,
+    trace: Option<Parent>,
     origin: Origin,
     cancelled: AtomicBool,
     told: Notify,
@@ -57,7 +57,7 @@ pub(super) struct Given {
     pub(super) body: Message,
     pub(super) budget: Option<Duration>,
     pub(super) redelivered: bool,
-    pub(super) trace: Option<Frame>,
+    pub(super) trace: Option<Parent>,
 }
 
 /// A part of an answer could not be sent: the broker is away, or has given the task to somebody else.
@@ -118,7 +118,7 @@ impl Job {
     /// if it has none. What the handler logs with `tracing` is in a span that carries it.
     #[must_use]
     pub fn traceparent(&self) -> Option<&str> {
-        self.0.trace.as_ref().map(trace::text)
+        self.0.trace.as_deref()
     }
 
     /// What is left until its result is of no use; `None` if it always is.

@@ -2,6 +2,7 @@
 //!
 //! The scheduler speaks only these types. Codecs turn frames into them and back; they keep no state of a task.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::message::{Frame, Message};
@@ -20,6 +21,9 @@ pub(crate) struct Lease {
     pub(crate) task: TaskId,
     pub(crate) attempt: u32,
 }
+
+/// The `traceparent` of a task, if it is valid.
+pub(crate) type Parent = Arc<str>;
 
 /// A client's name for a task: unique among the tasks of that client.
 pub(crate) type RequestId = u64;
@@ -121,7 +125,7 @@ pub(crate) enum ToWorker {
         queue: Frame,
         budget: Option<Duration>,
         redelivered: bool,
-        trace: Option<Frame>,
+        trace: Option<Parent>,
         body: Message,
     },
     Cancel(Lease),
@@ -169,7 +173,7 @@ pub(crate) struct SubmitOptions {
     /// Workers need all of these tags.
     pub(crate) tags: Vec<Frame>,
     /// The `traceparent` of its trace, if it has one.
-    pub(crate) trace: Option<Frame>,
+    pub(crate) trace: Option<Parent>,
 }
 
 /// Why a worker gives a task back.

@@ -114,8 +114,8 @@ macro_rules! request {
             /// The trace that it belongs to, as a `traceparent` of W3C Trace Context (version 00); what is none is not
             /// sent. Default: a new one if somebody listens to `tracing` at level DEBUG for `sinew::pool::task`, else
             /// none.
-            pub fn traceparent(mut self, parent: impl Into<Frame>) -> Self {
-                self.options.trace = Some(parent.into()).filter(|parent| trace::is_valid(parent));
+            pub fn traceparent(mut self, parent: &str) -> Self {
+                self.options.trace = trace::parse(parent.as_bytes());
                 self
             }
         }

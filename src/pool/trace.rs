@@ -13,7 +13,7 @@
 use tracing::{Level, Span};
 
 use crate::message::Frame;
-use crate::pool::protocol::SubmitOptions;
+use crate::pool::protocol::{Parent, SubmitOptions};
 use crate::pool::scheduler::End;
 
 /// What subscribers filter by.
@@ -22,19 +22,15 @@ const TARGET: &str = "sinew::pool::task";
 /// The length of a `traceparent`.
 const LEN: usize = 55;
 
-/// Whether it is a `traceparent` of the version that there is. What is not is as good as none, as its standard has it.
-pub(super) fn is_valid(parent: &[u8]) -> bool {
+/// A `traceparent` of the version that there is. What is none is as good as nothing, as its standard has it.
+pub(super) fn parse(parent: &[u8]) -> Option<Parent> {
     let dashes = [2, 35, 52];
     let fits = |(index, byte): (usize, &u8)| match dashes.contains(&index) {
         true => *byte == b'-',
         false => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
     };
-    parent.len() == LEN && parent.starts_with(b"00-") && parent.iter().enumerate().all(fits)
-}
-
-/// As text; only those that are valid are kept.
-pub(super) fn text(parent: &Frame) -> &str {
-    std::str::from_utf8(parent).unwrap_or_default()
+    let valid = parent.len() == LEN && parent.starts_with(b"00-") && parent.iter().enumerate().all(fits);
+    std::str::from_utf8(parent).ok().filter(|_| valid).map(Parent::from)
 }
 
 /// The span of a request, which gets a trace of its own if it has none and somebody listens.
@@ -44,30 +40,30 @@ pub(super) fn submit(options: &mut SubmitOptions, queue: &Frame) -> Span {
         options.trace = Some(parent.into());
     }
     let Some(parent) = &options.trace else { return Span::none() };
-    tracing::debug_span!(target: TARGET, "submit", traceparent = text(parent), ?queue)
+    tracing::debug_span!(target: TARGET, "submit", traceparent = &**parent, ?queue)
 }
 
 /// The span of one run of a task.
-pub(super) fn run(parent: Option<&Frame>, queue: &Frame, task: u64, attempt: u32) -> Span {
+pub(super) fn run(parent: Option<&Parent>, queue: &Frame, task: u64, attempt: u32) -> Span {
     let Some(parent) = parent else { return Span::none() };
-    tracing::debug_span!(target: TARGET, "run", traceparent = text(parent), ?queue, task, attempt)
+    tracing::debug_span!(target: TARGET, "run", traceparent = &**parent, ?queue, task, attempt)
 }
 
 /// What a broker keeps of a task with a trace.
 #[derive(Debug)]
 pub(super) struct Trace {
-    parent: Frame,
+    parent: Parent,
     span: Span,
 }
 
 impl Trace {
-    pub(super) fn accepted(parent: Frame, queue: &Frame, task: u64) -> Box<Self> {
-        let span = tracing::debug_span!(target: TARGET, "queue", traceparent = text(&parent), ?queue, task);
+    pub(super) fn accepted(parent: Parent, queue: &Frame, task: u64) -> Box<Self> {
+        let span = tracing::debug_span!(target: TARGET, "queue", traceparent = &*parent, ?queue, task);
         Box::new(Self { parent, span })
     }
 
     /// It goes to a worker, and its trace with it.
-    pub(super) fn given(&self, worker: &Frame, attempt: u32) -> Frame {
+    pub(super) fn given(&self, worker: &Frame, attempt: u32) -> Parent {
         tracing::debug!(target: TARGET, parent: &self.span, ?worker, attempt, "given");
         self.parent.clone()
     }
@@ -88,7 +84,7 @@ mod tests {
     #[test]
     fn only_a_traceparent_is_one() {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert!(is_valid(good.as_bytes()));
+        assert_eq!(parse(good.as_bytes()).as_deref(), Some(good));
         let bad = [
             "",
             "00",
@@ -99,7 +95,7 @@ mod tests {
             &format!("{good}\n"),
         ];
         for bad in bad {
-            assert!(!is_valid(bad.as_bytes()), "{bad:?}");
+            assert_eq!(parse(bad.as_bytes()), None, "{bad:?}");
         }
     }
 }

@@ -144,10 +144,13 @@ impl Here {
 
 type Jobs = JoinSet<Result<Message, Nack>>;
 
+/// Starts the handler.
+type Begin = dyn Fn(&mut Jobs, Job) -> AbortHandle + Send + Sync;
+
 /// The task that owns a worker's jobs.
 struct Work {
     here: Here,
-    begin: Box<dyn Fn(&mut Jobs, Job) -> AbortHandle + Send + Sync>,
+    begin: Box<Begin>,
     jobs: Jobs,
     leases: HashMap<Id, Lease>,
     running: HashMap<Lease, (Job, AbortHandle)>,

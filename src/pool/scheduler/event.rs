@@ -8,6 +8,10 @@ use crate::pool::protocol::{FromClient, FromWorker, Session, ToClient, ToWorker}
 
 /// What happened.
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most are the large one, and a box would be an allocation for each task"
+)]
 pub(crate) enum Event {
     /// A client said something. Its first words make the session a client's.
     Client(Session, FromClient),

@@ -49,7 +49,7 @@ fn submit(id: u64, queue: &Frame, options: &SubmitOptions, body: Message, naming
         dedup: options.dedup.clone().map(Blob),
         delay: u64::try_from(options.delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX),
         tags: options.tags.iter().cloned().map(Blob).collect(),
-        trace: options.trace.clone().map(Blob),
+        trace: options.trace.as_deref().map(Blob::from),
     };
     assemble(header, Some(meta::encode(&meta)), body)
 }

@@ -89,6 +89,12 @@ const fn is_zero_u32(number: &u32) -> bool {
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Blob(pub(crate) Frame);
 
+impl From<&str> for Blob {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&self.0)

@@ -28,6 +28,7 @@ pub(crate) use worker::{decode_to_worker, encode_from_worker};
 use std::time::Duration;
 
 use crate::message::{Frame, Message};
+use crate::pool::protocol::Parent;
 use header::{Header, flag};
 
 /// Why a message of a peer makes no sense.
@@ -100,8 +101,8 @@ fn duration(millis: u32) -> Duration {
 }
 
 /// A trace that makes no sense is as good as none.
-fn trace(parent: Option<meta::Blob>) -> Option<Frame> {
-    parent.map(|parent| parent.0).filter(|parent| crate::pool::trace::is_valid(parent))
+fn trace(parent: Option<meta::Blob>) -> Option<Parent> {
+    parent.and_then(|parent| crate::pool::trace::parse(&parent.0))
 }
 
 /// Names that are sent must be names that are taken.

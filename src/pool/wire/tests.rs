@@ -16,8 +16,8 @@ fn name() -> impl Strategy<Value = Frame> {
     vec(any::<u8>(), 1..=MAX_NAME).prop_map(Frame::from)
 }
 
-fn a_trace() -> impl Strategy<Value = Frame> {
-    "00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}".prop_map(Frame::from)
+fn a_trace() -> impl Strategy<Value = Parent> {
+    "00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}".prop_map(Parent::from)
 }
 
 fn body() -> impl Strategy<Value = Message> {

@@ -83,7 +83,7 @@ pub(crate) fn encode_to_worker(said: ToWorker, naming: &mut Naming) -> Message {
             let argument = budget.map_or(0, |budget| millis(budget).max(1));
             let header = Header { handle, argument, ..about(command::TASK, lease) };
             let meta = (name_it || trace.is_some()).then(|| {
-                let (queue, trace) = (name_it.then_some(Blob(queue)), trace.map(Blob));
+                let (queue, trace) = (name_it.then_some(Blob(queue)), trace.as_deref().map(Blob::from));
                 meta::encode(&TaskMeta { queue, trace, ..TaskMeta::default() })
             });
             assemble(header.flag(flag::REDELIVERED, redelivered), meta, body)
