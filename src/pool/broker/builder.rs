@@ -90,7 +90,7 @@ impl BrokerBuilder {
 
     /// A topic: what is submitted to it goes to each of these queues, so that the workers of each see all of it. All of
     /// them take it, or none. It has no result, so it can be [submitted](crate::pool::Client::submit), but not called;
-    /// its ticket stands for the task in the last queue. A name that is that of a queue, too, is a topic.
+    /// its ticket stands for none of its tasks, and cancels nothing. A name that is that of a queue, too, is a topic.
     pub fn topic<Q: Into<Frame>>(
         mut self,
         name: impl Into<Frame>,
@@ -134,8 +134,8 @@ impl BrokerBuilder {
         self
     }
 
-    /// How many bytes of results may wait for one client that does not read them. From a quarter of it on, the client is
-    /// not read either; with more than this its connection is ended, and counted. Default: 256 MiB.
+    /// How many bytes of results may wait for one client that does not read them. From a sixteenth of it on, the client
+    /// is not read either; with more than this its connection is ended, and counted. Default: 256 MiB.
     pub fn max_backlog(mut self, bytes: usize) -> Self {
         self.max_backlog = Some(bytes);
         self

@@ -127,7 +127,7 @@ impl Scheduler {
     }
 
     /// Tells the owner, and keeps the answer if it could be asked for again.
-    fn remember(
+    pub(super) fn remember(
         &mut self,
         client: Ix,
         request: RequestId,

@@ -135,6 +135,8 @@ impl Scheduler {
             self.accept(Request { session, client, id, queue, class, options, body });
             self.dispatch(queue);
         }
+        // Its id stands for none of them: whoever repeats it is known, and whoever cancels it cancels nothing.
+        self.remember(client, id, None, Answer::None, true);
     }
 
     fn reject(&mut self, session: Session, id: RequestId, reason: RejectReason, retry_after: Duration) {
