@@ -134,7 +134,7 @@ impl BrokerBuilder {
         self
     }
 
-    /// How many bytes of results may wait for one client that does not read them. From a sixteenth of it on, the client
+    /// How many bytes of results may wait for one client that does not read them. From a 64th of it on, the client
     /// is not read either; with more than this its connection is ended, and counted. Default: 256 MiB.
     pub fn max_backlog(mut self, bytes: usize) -> Self {
         self.max_backlog = Some(bytes);

@@ -371,7 +371,7 @@ impl Driver {
         let Some(peer) = self.peers.get(session) else { return };
         if peer.owed > self.max_backlog {
             self.cut_off(session);
-        } else if peer.owed > self.max_backlog / 16 && !peer.unread {
+        } else if peer.owed > self.max_backlog / 64 && !peer.unread {
             peer.unread = true;
             self.read_or_not(session);
         }
