@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sinew::pool::local::LocalPool;
-use sinew::pool::{Policy, Retry, StrategyName};
+use sinew::pool::{Failure, Policy, Retry, StrategyName};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -20,16 +20,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .map(|name| {
             let worker = pool.worker("square").name(format!("worker-{name}")).capacity(2);
             worker.serve(|job| async move {
-                let number: u64 =
-                    job.body().to_str().ok().and_then(|text| text.parse().ok()).ok_or("no number")?;
+                let number: u64 = job.body().to_str()?.parse()?;
                 // Stands for the work itself.
                 tokio::time::sleep(Duration::from_millis(number % 5)).await;
-                Ok((number * number).to_string().into())
+                Ok::<_, Failure>((number * number).to_string())
             })
         })
         .collect();
 
-    let numbers = (1..=100_u64).map(|number| pool.call("square", number.to_string()));
+    let numbers = (1..=100_u64).map(|number| pool.call("square", number.to_string()).into_future());
     let mut sum = 0;
     for square in join_all(numbers).await {
         sum += square?.to_str()?.parse::<u64>()?;

@@ -14,22 +14,27 @@
 
 mod broker;
 mod client;
+mod job;
 mod link;
 pub mod local;
 mod policy;
 mod protocol;
+mod request;
 #[allow(dead_code, reason = "its own tests look at more of it than its users do")]
 mod scheduler;
 mod strategy;
 mod time;
+mod trace;
 mod wire;
 mod worker;
 
 pub use broker::{Broker, BrokerBuilder, BrokerEnded, BrokerFigures, StartError};
-pub use client::{Call, CallError, Client, JoinError, Replies, Stream, Submit, Ticket};
+pub use client::{Client, JoinError, Replies, Ticket};
+pub use job::{Failure, Job, TaskLost};
 pub use policy::{Delivery, Overflow, Policy, Rate, Retry};
 pub use protocol::{FailReason, RejectReason};
+pub use request::{Call, CallError, Stream, Submit};
 pub use scheduler::{Availability, Counters, DeadLetter, Explanation, QueueFigures, Totals, WorkerFigures};
 pub use strategy::{Candidates, Member, Seat, Strategy, StrategyName, TaskInfo, UnknownStrategy};
 pub use time::Time;
-pub use worker::{Failure, Job, PullWorker, Task, TaskLost, Worker, WorkerBuilder};
+pub use worker::{Prefetch, PullWorker, Task, Worker, WorkerBuilder};

@@ -190,7 +190,14 @@ impl Policy {
     }
 }
 
-/// What becomes of a task whose worker is lost.
+/// What becomes of a task whose worker is lost; for [`Policy::delivery`].
+///
+/// ```
+/// use sinew::pool::{Delivery, Policy};
+///
+/// let policy = Policy::default().delivery(Delivery::AtMostOnce);
+/// # drop(policy);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Delivery {
@@ -201,7 +208,14 @@ pub enum Delivery {
     AtMostOnce,
 }
 
-/// What happens to a task that finds its queue full.
+/// What happens to a task that finds its queue full; for [`Policy::overflow`].
+///
+/// ```
+/// use sinew::pool::{Overflow, Policy};
+///
+/// let policy = Policy::default().max_len(1000).overflow(Overflow::Block);
+/// # drop(policy);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Overflow {
@@ -215,7 +229,15 @@ pub enum Overflow {
     DropOldest,
 }
 
-/// A rate with bursts.
+/// A rate with bursts; for [`Policy::rate`].
+///
+/// ```
+/// use sinew::pool::{Policy, Rate};
+///
+/// // 50 a second, or up to 10 at once after a pause.
+/// let policy = Policy::default().rate(Rate::per_second(50.0).burst(10));
+/// # drop(policy);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
     /// Between two tasks.
@@ -241,7 +263,16 @@ impl Rate {
     }
 }
 
-/// How often a task may fail, and how long it waits in between.
+/// How often a task may fail, and how long it waits in between; for [`Policy::retry`]. Starts from [`Retry::default`].
+///
+/// ```
+/// use std::time::Duration;
+/// use sinew::pool::{Policy, Retry};
+///
+/// let retry = Retry::default().max_starts(8).immediate(0).backoff(Duration::from_secs(5), Duration::from_secs(600));
+/// let policy = Policy::default().retry(retry);
+/// # drop(policy);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retry {
     pub(crate) max_starts: u32,

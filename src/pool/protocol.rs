@@ -2,6 +2,7 @@
 //!
 //! The scheduler speaks only these types. Codecs turn frames into them and back; they keep no state of a task.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::message::{Frame, Message};
@@ -20,6 +21,9 @@ pub(crate) struct Lease {
     pub(crate) task: TaskId,
     pub(crate) attempt: u32,
 }
+
+/// The `traceparent` of a task, if it is valid.
+pub(crate) type Parent = Arc<str>;
 
 /// A client's name for a task: unique among the tasks of that client.
 pub(crate) type RequestId = u64;
@@ -40,6 +44,10 @@ pub(crate) enum FromClient {
         queue: Frame,
         options: SubmitOptions,
         body: Message,
+    },
+    /// A submission that makes no sense; answered by `ToClient::Reject`.
+    Nonsense {
+        id: RequestId,
     },
     Cancel {
         id: RequestId,
@@ -93,6 +101,8 @@ pub(crate) enum FromWorker {
     Done(Lease, Message),
     Nack(Lease, Nack),
     Heartbeat,
+    /// Asks for `ToWorker::Pong`, to know how long the way is.
+    Ping,
     /// Finishes what it has; gets nothing more. Unstarted tasks come back as `Nack::Release`.
     Drain,
     Bye,
@@ -115,10 +125,13 @@ pub(crate) enum ToWorker {
         queue: Frame,
         budget: Option<Duration>,
         redelivered: bool,
+        trace: Option<Parent>,
         body: Message,
     },
     Cancel(Lease),
     Heartbeat,
+    /// Answers `FromWorker::Ping`.
+    Pong,
     /// The broker does not know it (any more): it says Hello again.
     Rejoin,
 }
@@ -159,6 +172,8 @@ pub(crate) struct SubmitOptions {
     pub(crate) budget: Option<Duration>,
     /// Workers need all of these tags.
     pub(crate) tags: Vec<Frame>,
+    /// The `traceparent` of its trace, if it has one.
+    pub(crate) trace: Option<Parent>,
 }
 
 /// Why a worker gives a task back.

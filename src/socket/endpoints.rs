@@ -211,6 +211,17 @@ impl Core {
         wakes.fire();
     }
 
+    /// Ends one peer, with whatever is queued for it.
+    pub(crate) fn drop_peer(&self, key: PeerKey) {
+        if inproc::unlink(self, key, false) {
+            self.depart(key, false, DropReason::Linger);
+            return;
+        }
+        let mut wakes = Wakes::new();
+        self.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
+        wakes.fire();
+    }
+
     fn linger_deadline(&self) -> Instant {
         Instant::now() + self.options.linger(self.kind).unwrap_or(FOR_EVER).min(FOR_EVER)
     }

@@ -312,6 +312,12 @@ impl Router {
         self.set_paused(peer, false);
     }
 
+    /// Ends the connection to a peer; what is queued for it is dropped, and counted. What it has sent is still received,
+    /// and then that it has left. A peer that connected may do so again.
+    pub fn disconnect_peer(&self, peer: PeerId) {
+        self.handle.core.drop_peer(peer.0);
+    }
+
     fn set_paused(&self, peer: PeerId, paused: bool) {
         let mut wakes = Wakes::new();
         self.handle.core.inbox.lock().pause(peer.0, paused, &mut wakes);

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use sinew::pool::{Client, Failure, Job};
+use sinew::pool::{Broker, Candidates, Client, Failure, Job, Policy, Seat, Strategy, TaskInfo};
 
-use crate::kit::{broker, worker, workers};
+use crate::kit::{broker, client, next, pull, start, worker, workers};
 
 const FAST: usize = 8;
 const SLOW: usize = 8;
@@ -110,4 +110,32 @@ fn balance(log: &[Done]) -> f64 {
     }
     let most = busy.iter().max().unwrap().as_secs_f64();
     most / (busy.iter().sum::<Duration>().as_secs_f64() / busy.len() as f64)
+}
+
+/// Whoever has a name that ends like the key.
+#[derive(Debug)]
+struct ByName;
+
+impl Strategy for ByName {
+    fn pick(&mut self, workers: &Candidates, task: &TaskInfo<'_>) -> Option<Seat> {
+        let wanted = task.key()?;
+        workers.seats().find(|seat| workers.get(*seat).is_some_and(|member| member.name().ends_with(wanted)))
+    }
+}
+
+/// M6: a strategy of one's own, over the network.
+#[tokio::test]
+async fn m6_a_broker_takes_a_strategy_of_a_users_own() {
+    let policy = Policy::default().custom_strategy(|_seed| Box::new(ByName));
+    let (broker, address) = start(Broker::builder().queue("named", policy)).await;
+    let mut anna = pull(worker(&address, "named").name("worker-anna")).await;
+    let mut bert = pull(worker(&address, "named").name("worker-bert")).await;
+    workers(&broker, 2).await;
+    let client = client(&address).await;
+    for key in ["bert", "anna", "bert"] {
+        client.submit("named", key).key(key).await.unwrap();
+        let task = next(if key == "anna" { &mut anna } else { &mut bert }).await;
+        assert_eq!(*task.body(), key);
+        task.done("").await.unwrap();
+    }
 }

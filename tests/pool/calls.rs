@@ -217,3 +217,33 @@ async fn a_closed_client_says_so() {
     assert_eq!(answer.unwrap_err(), CallError::Closed);
     assert_eq!(other.call("nobody", "").await.unwrap_err(), CallError::Closed);
 }
+
+/// M1, M17: each of two groups sees all that is submitted to their topic.
+#[tokio::test]
+async fn m17_what_goes_to_a_topic_goes_to_each_of_its_queues() {
+    let groups = ["billing", "shipping"];
+    let policy = Policy::default().max_len(3);
+    let (broker, address) = start(Broker::builder().topic("orders", groups).queue("billing", policy)).await;
+    let client = client(&address).await;
+    for number in 0..3 {
+        let ticket = client.submit("orders", number.to_string()).dedup(number.to_string()).await.unwrap();
+        // It stands for none of the tasks.
+        client.cancel(ticket);
+        client.submit("orders", "again").dedup(number.to_string()).await.unwrap();
+    }
+    // All of them, or none.
+    let error = client.submit("orders", "one too many").await.unwrap_err();
+    assert!(matches!(error, CallError::Rejected { reason: RejectReason::QueueFull, .. }), "{error}");
+    let error = client.call("orders", "whose result?").await.unwrap_err();
+    assert!(matches!(error, CallError::Rejected { reason: RejectReason::Invalid, .. }), "{error}");
+    for group in groups {
+        let mut worker = pull(worker(&address, group)).await;
+        for number in 0..3 {
+            let task = next(&mut worker).await;
+            assert_eq!((text(task.body()), &**task.queue()), (&*number.to_string(), group.as_bytes()));
+            task.done("").await.unwrap();
+        }
+    }
+    let totals = within("the figures", broker.figures()).await.unwrap().totals;
+    assert_eq!((totals.accepted, totals.conservation_error()), (6, 0));
+}

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sinew::pool::Broker;
+use sinew::pool::{Broker, Failure, Job};
 use sinew::{Dealer, Message, Req};
 
 use crate::kit::{broker, client, next, pull, start, text, within, worker, workers};
@@ -217,4 +217,20 @@ async fn nonsense_is_counted_and_harms_nobody() {
     let serve = async { next(&mut worker).await.done("fine").await.unwrap() };
     let (answer, ()) = tokio::join!(client.call("echo", "").into_future(), serve);
     assert_eq!(answer.unwrap(), "fine");
+}
+
+/// As the guide's `mdclient2` does: far more than any queue between them holds.
+#[tokio::test]
+async fn m25_a_client_that_asks_everything_first_is_answered_everything() {
+    let (_broker, address) = broker().await;
+    let echo = |job: Job| async move { Ok::<_, Failure>(job.body().clone()) };
+    tokio::spawn(worker(&address, "echo").capacity(64).serve_until(std::future::pending(), echo));
+    let client = dealer(&address).await;
+    let body = vec![b'x'; 256];
+    for _ in 0..10_000 {
+        within("room", client.send(message(&[b"", b"MDPC01", b"echo", &body]))).await.unwrap();
+    }
+    for _ in 0..10_000 {
+        assert_eq!(recv(&client).await, [&b""[..], b"MDPC01", b"echo", &body]);
+    }
 }

@@ -7,8 +7,11 @@ mod balance;
 mod calls;
 mod chaos;
 mod edge;
+mod hostile;
 mod kit;
 mod loss;
+mod raw;
 #[path = "../support/mod.rs"]
 mod support;
+mod trace;
 mod workers;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sinew::RecvError;
-use sinew::pool::{Broker, CallError, FailReason, Failure, Job, Policy, Retry};
+use sinew::pool::{Broker, CallError, FailReason, Failure, Job, Policy, Prefetch, Retry};
+use sinew::{Message, PeerId, RecvError, Router, RouterEvent};
 use tokio::sync::oneshot;
 
 use crate::kit::{broker, client, next, pull, start, text, within, worker, workers};
+use crate::raw::{CREDIT, PING, PONG, STARTED, TASK, WELCOME, WORKER_HELLO, argument, header, with_meta};
 
 #[tokio::test]
 async fn m18_tasks_are_polled_for_with_and_without_waiting() {
@@ -183,4 +184,91 @@ async fn m20_a_worker_that_joins_gets_its_share_at_once() {
     let mut second = pull(worker(&address, "busy")).await;
     assert_eq!(text(next(&mut second).await.body()), "1");
     drop(held);
+}
+
+/// G16: only what was begun is to blame, whatever else the worker had.
+#[tokio::test]
+async fn what_was_prefetched_and_not_begun_is_not_to_blame_for_a_crash() {
+    let retry = Retry::default().max_crashes(1);
+    let (broker, address) = start(Broker::builder().queue("q", Policy::default().retry(retry))).await;
+    let client = client(&address).await;
+    for body in ["poison", "innocent", "harmless"] {
+        client.submit("q", body).await.unwrap();
+    }
+    let mut first = pull(worker(&address, "q").prefetch(2)).await;
+    let poison = next(&mut first).await;
+    assert_eq!(text(poison.body()), "poison");
+    let begun = async {
+        while broker.explain(poison.id()).await.unwrap().contains("not begun") {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("the news that it has begun", begun).await;
+    // As if its process had died.
+    std::mem::forget(poison);
+    drop(first);
+    let mut second = pull(worker(&address, "q")).await;
+    for expected in ["innocent", "harmless"] {
+        let task = next(&mut second).await;
+        assert_eq!(text(task.body()), expected);
+        task.done("").await.unwrap();
+    }
+    let dead = broker.dead_letters("q").await.unwrap();
+    assert_eq!((dead.len(), text(&dead[0].body), dead[0].reason), (1, "poison", FailReason::Crashed));
+}
+
+/// A broker played by hand: what the worker says, heartbeats aside.
+async fn hear(router: &Router) -> (PeerId, Vec<u8>) {
+    loop {
+        let event = within("the worker", router.recv_event()).await.unwrap();
+        if let RouterEvent::Message(from, message) = event {
+            let header = message.first().to_vec();
+            if [WORKER_HELLO, CREDIT, STARTED, PING].contains(&header[4]) {
+                return (from.peer().unwrap(), header);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn auto_prefetch_asks_for_more_where_the_way_is_longer_than_a_task() {
+    let router = Router::new();
+    let address = router.bind("tcp://127.0.0.1:0").await.unwrap().to_string();
+    let worker = worker(&address, "far").capacity(2).prefetch(Prefetch::Auto).io_thread(false);
+    tokio::spawn(worker.serve_until(std::future::pending(), |_| async { Ok::<_, Failure>("") }));
+    let (peer, hello) = hear(&router).await;
+    assert_eq!(hello[4], WORKER_HELLO);
+    router.send(peer, Message::from(header(WELCOME, 0, 3, 2000))).await.unwrap();
+    // {"q": "far"}
+    let meta = [0x81, 0xa1, b'q', 0xa3, b'f', b'a', b'r'];
+    for id in 0..8 {
+        router.send(peer, with_meta(header(TASK, id, 1, 0), &meta)).await.unwrap();
+    }
+    let (_, ping) = hear(&router).await;
+    assert_eq!(ping[4], PING, "it has none waiting yet, so nothing is reported as begun");
+    let far = Duration::from_millis(20);
+    tokio::time::sleep(far).await;
+    router.send(peer, Message::from(header(PONG, 0, 0, 0))).await.unwrap();
+    let (_, credit) = hear(&router).await;
+    // Those tasks take no time: the most there may be, for two places.
+    assert_eq!((credit[4], argument(&credit)), (CREDIT, 64));
+    router.send(peer, with_meta(header(TASK, 8, 1, 0), &meta)).await.unwrap();
+    assert_eq!(hear(&router).await.1[4], STARTED);
+}
+
+#[tokio::test]
+async fn auto_prefetch_asks_for_nothing_where_tasks_are_long() {
+    let (broker, address) = broker().await;
+    let worker = worker(&address, "long").prefetch(Prefetch::Auto);
+    tokio::spawn(worker.serve_until(std::future::pending(), |_| async {
+        // Stands for work.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok::<_, Failure>("")
+    }));
+    let client = client(&address).await;
+    for _ in 0..12 {
+        within("an answer", client.call("long", "").into_future()).await.unwrap();
+    }
+    let worker = &broker.figures().await.unwrap().workers[0];
+    assert_eq!((worker.done, worker.credit), (12, 1));
 }

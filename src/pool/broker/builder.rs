@@ -15,13 +15,35 @@ use crate::pool::time::Time;
 use crate::pool::wire::Door;
 use crate::socket::Router;
 
+/// Results that may wait for one client, in bytes, unless set.
+const MAX_BACKLOG: usize = 256 << 20;
+
 /// What a [`Broker`] is made of; from [`Broker::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use sinew::pool::{Broker, Overflow, Policy, StrategyName};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let broker = Broker::builder()
+///     .bind("tcp://127.0.0.1:0")
+///     .default_policy(Policy::default().max_len(10_000).overflow(Overflow::Block))
+///     .queue("billing", Policy::default().strategy(StrategyName::OrderedKey))
+///     .topic("orders", ["billing", "shipping"]) // the workers of either see all orders
+///     .heartbeat(Duration::from_millis(500), 4)
+///     .start()
+///     .await?;
+/// # broker.shut_down(Duration::ZERO).await;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until `start`"]
 pub struct BrokerBuilder {
     endpoints: Vec<(Door, String)>,
     queues: Vec<(Frame, Policy)>,
+    topics: Vec<(Frame, Vec<Frame>)>,
     config: Config,
+    max_backlog: Option<usize>,
 }
 
 /// Why a broker did not start.
@@ -66,6 +88,18 @@ impl BrokerBuilder {
         self
     }
 
+    /// A topic: what is submitted to it goes to each of these queues, so that the workers of each see all of it. All of
+    /// them take it, or none. It has no result, so it can be [submitted](crate::pool::Client::submit), but not called;
+    /// its ticket stands for none of its tasks, and cancels nothing. A name that is that of a queue, too, is a topic.
+    pub fn topic<Q: Into<Frame>>(
+        mut self,
+        name: impl Into<Frame>,
+        queues: impl IntoIterator<Item = Q>,
+    ) -> Self {
+        self.topics.push((name.into(), queues.into_iter().map(Into::into).collect()));
+        self
+    }
+
     /// The rules of queues that have none of their own. Default: [`Policy::default`].
     pub fn default_policy(mut self, policy: Policy) -> Self {
         self.config.policy = policy;
@@ -93,6 +127,20 @@ impl BrokerBuilder {
         self
     }
 
+    /// What all its tasks may take together, in bytes: their payload, and 256 for each. What comes on top of it is refused
+    /// as if its queue were full, whatever that one does when it overflows. Default: 4 GiB.
+    pub fn max_memory(mut self, bytes: usize) -> Self {
+        self.config.max_memory = bytes;
+        self
+    }
+
+    /// How many bytes of results may wait for one client that does not read them. From a 64th of it on, the client
+    /// is not read either; with more than this its connection is ended, and counted. Default: 256 MiB.
+    pub fn max_backlog(mut self, bytes: usize) -> Self {
+        self.max_backlog = Some(bytes);
+        self
+    }
+
     /// Binds the endpoints, and starts.
     ///
     /// # Errors
@@ -107,7 +155,8 @@ impl BrokerBuilder {
     ///
     /// Outside a tokio runtime.
     pub async fn start(self) -> Result<Broker, StartError> {
-        let Self { endpoints, queues, mut config } = self;
+        let Self { endpoints, queues, topics, mut config, max_backlog } = self;
+        let max_backlog = max_backlog.unwrap_or(MAX_BACKLOG);
         if endpoints.is_empty() {
             return Err(StartError::NoEndpoint);
         }
@@ -120,13 +169,14 @@ impl BrokerBuilder {
         let heartbeat = config.heartbeat;
         let mut scheduler = Scheduler::new(config);
         let mut actions = Vec::new();
-        for (name, policy) in queues {
-            let admin = Admin::SetPolicy(name, Box::new(policy));
+        let queues = queues.into_iter().map(|(name, policy)| Admin::SetPolicy(name, Box::new(policy)));
+        let topics = topics.into_iter().map(|(name, queues)| Admin::SetTopic(name, queues));
+        for admin in queues.chain(topics) {
             scheduler.on(Time::ZERO, Event::Admin(admin), &mut actions);
         }
         let (commands, receiver) = mpsc::unbounded_channel();
         let (end, ended) = oneshot::channel();
-        tokio::spawn(Driver::new(scheduler, doors, receiver, heartbeat).run(end));
+        tokio::spawn(Driver::new(scheduler, doors, receiver, heartbeat, max_backlog).run(end));
         Ok(Broker::new(commands, ended, bound))
     }
 }

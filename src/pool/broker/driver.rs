@@ -21,6 +21,9 @@ const BATCH: usize = 256;
 /// A Majordomo worker that has nothing to do and says nothing for so long is gone: four of its usual heartbeats.
 const MDP_SILENCE: Duration = Duration::from_secs(10);
 
+/// Answers that a worker may not read while it asks for more.
+const MAX_REPLIES: u32 = 4096;
+
 /// What a handle asks of the driver.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -47,6 +50,7 @@ impl std::fmt::Debug for Question {
 pub(super) struct Wire {
     pub(super) connections: usize,
     pub(super) malformed: u64,
+    pub(super) cut_off: u64,
 }
 
 /// Received by another socket than the first.
@@ -61,8 +65,11 @@ pub(super) struct Driver {
     commands: mpsc::UnboundedReceiver<Command>,
     started: Instant,
     heartbeat: Duration,
+    max_backlog: usize,
     actions: Vec<Action>,
     wire: Wire,
+    /// When the driver wanted to be called.
+    due: Option<Instant>,
     /// When those workers are looked after that cannot be relied on to speak, if there are any.
     mute: Option<Time>,
     ending: Option<Instant>,
@@ -74,6 +81,7 @@ impl Driver {
         doors: Vec<(Door, Router)>,
         commands: mpsc::UnboundedReceiver<Command>,
         heartbeat: Duration,
+        max_backlog: usize,
     ) -> Self {
         Self {
             scheduler,
@@ -83,8 +91,10 @@ impl Driver {
             commands,
             started: Instant::now(),
             heartbeat,
+            max_backlog,
             actions: Vec::new(),
             wire: Wire::default(),
+            due: None,
             mute: None,
             ending: None,
         }
@@ -103,6 +113,7 @@ impl Driver {
                 break;
             }
             let deadline = self.deadline();
+            self.due = deadline;
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
@@ -182,6 +193,7 @@ impl Driver {
     /// Events of one socket, in order.
     fn take_in(&mut self, door: usize, events: &mut Vec<RouterEvent>) {
         let now = self.now();
+        self.excuse(now);
         for event in events.drain(..) {
             match event {
                 RouterEvent::Message(from, message) => {
@@ -223,6 +235,10 @@ impl Driver {
                 let body = mmi::answer(&self.scheduler, now, &queue, &body);
                 self.actions.push(Action::ToClient(session, ToClient::Result { id, body }));
             }
+            Said::Client(said @ FromClient::Nonsense { .. }) => {
+                self.wire.malformed += 1;
+                self.on(now, Event::Client(session, said));
+            }
             Said::Client(said) => self.on(now, Event::Client(session, said)),
             Said::Worker(mut said) => {
                 if let FromWorker::Hello(hello) = &mut said {
@@ -240,10 +256,21 @@ impl Driver {
     /// Time has passed.
     fn tick(&mut self) {
         let now = self.now();
+        self.excuse(now);
         if self.mute.is_some_and(|due| due <= now) {
             self.speak_for_the_mute(now);
         }
         self.on(now, Event::Tick);
+    }
+
+    /// If this process was stopped, its workers were not silent: it did not listen.
+    fn excuse(&mut self, now: Time) {
+        let late =
+            self.due.take().map(|due| (self.started + now.since_start()).saturating_duration_since(due));
+        if let Some(late) = late.filter(|late| *late > self.heartbeat) {
+            self.peers.excuse(late);
+            self.on(now, Event::Late(late));
+        }
     }
 
     /// Says for a worker that it is there, as long as its connection is and it may be busy.
@@ -298,10 +325,6 @@ impl Driver {
             }
             let now = self.now();
             for session in congested {
-                if let Some(peer) = self.peers.get(session) {
-                    peer.unread = true;
-                    self.read_or_not(session);
-                }
                 self.on(now, Event::Congested(session));
             }
         }
@@ -314,19 +337,52 @@ impl Driver {
                     && let Some(message) = peer.dialect.encode_to_client(said)
                 {
                     self.outgoing.push(peer, message);
+                    if peer.waiting {
+                        self.client_is_behind(session);
+                    }
                 }
             }
             Action::ToWorker(session, said) => {
                 if let Some(peer) = self.peers.get(session) {
                     let is_task = matches!(said, ToWorker::Task { .. });
+                    // What there is of these is not limited by what it has been given.
+                    let reply = matches!(
+                        said,
+                        ToWorker::Pong | ToWorker::Rejoin | ToWorker::Heartbeat | ToWorker::Welcome { .. }
+                    );
                     if let Some(message) = peer.dialect.encode_to_worker(said) {
                         peer.busy += u32::from(is_task);
                         self.outgoing.push(peer, message);
+                        peer.replies += u32::from(reply && peer.waiting);
+                        if peer.replies > MAX_REPLIES {
+                            self.cut_off(session);
+                        }
                     }
                 }
             }
             Action::StopReading(session) => self.stop_reading(session, true),
             Action::ResumeReading(session) => self.stop_reading(session, false),
+        }
+    }
+
+    /// A client does not read as fast as it is answered. It may be one that first asks and then reads, so what it asks is
+    /// read for a while: were it not, it would wait for the broker, and the broker for it.
+    fn client_is_behind(&mut self, session: Session) {
+        let Some(peer) = self.peers.get(session) else { return };
+        if peer.owed > self.max_backlog {
+            self.cut_off(session);
+        } else if peer.owed > self.max_backlog / 64 && !peer.unread {
+            peer.unread = true;
+            self.read_or_not(session);
+        }
+    }
+
+    /// A peer has not read for too long.
+    fn cut_off(&mut self, session: Session) {
+        if let Some(peer) = self.peers.get(session).filter(|peer| !peer.cut_off) {
+            tracing::debug!(address = ?peer.address, "does not read: its connection is ended");
+            self.outgoing.cut_off(peer);
+            self.wire.cut_off += 1;
         }
     }
 

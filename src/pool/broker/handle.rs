@@ -103,6 +103,7 @@ impl Broker {
             totals: scheduler.totals(),
             connections: wire.connections,
             malformed: wire.malformed,
+            cut_off: wire.cut_off,
         })
         .await
     }
@@ -122,6 +123,16 @@ impl Broker {
     }
 
     /// The dead letters of a queue, oldest first.
+    ///
+    /// ```
+    /// # use sinew::pool::{Broker, BrokerEnded};
+    /// # async fn look(broker: &Broker) -> Result<(), BrokerEnded> {
+    /// for letter in broker.dead_letters("orders").await? {
+    ///     println!("{:?} after {} starts: {:?}", letter.reason, letter.starts, letter.error);
+    /// }
+    /// broker.retry_dead("orders", 100); // once the reason is gone
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -182,6 +193,20 @@ impl Broker {
 }
 
 /// What there is in a broker; from [`Broker::figures`].
+///
+/// ```
+/// # use sinew::pool::{Broker, BrokerEnded};
+/// # async fn look(broker: &Broker) -> Result<(), BrokerEnded> {
+/// let figures = broker.figures().await?;
+/// for queue in &figures.queues {
+///     println!("{:?}: {} waiting, the oldest for {:?}", queue.name, queue.waiting, queue.oldest);
+/// }
+/// for worker in &figures.workers {
+///     println!("{:?} at {:?}: {:?}", worker.name, worker.address, worker.availability);
+/// }
+/// assert_eq!(figures.totals.conservation_error(), 0);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BrokerFigures {
@@ -195,6 +220,8 @@ pub struct BrokerFigures {
     pub connections: usize,
     /// Messages that made no sense, and were ignored.
     pub malformed: u64,
+    /// Connections that were ended because the peer did not read.
+    pub cut_off: u64,
 }
 
 /// The broker has ended.

@@ -24,11 +24,7 @@ pub(super) fn is_reserved(queue: &[u8]) -> bool {
 /// | any other | | `501` |
 pub(super) fn answer(scheduler: &Scheduler, now: Time, service: &[u8], body: &Message) -> Message {
     match service {
-        b"mmi.service" => {
-            let queues = scheduler.queues();
-            let served = queues.iter().any(|queue| queue.name == *body.last() && queue.workers > 0);
-            if served { "200" } else { "404" }.into()
-        }
+        b"mmi.service" => if scheduler.is_served(body.last()) { "200" } else { "404" }.into(),
         b"mmi.queues" => queues(scheduler).into(),
         b"mmi.workers" => workers(scheduler).into(),
         b"mmi.explain" => explain(scheduler, now, body),

@@ -9,6 +9,9 @@ use crate::message::Message;
 use crate::pool::protocol::Session;
 use crate::socket::{PeerId, Router};
 
+/// Messages of a backlog that are tried at a time: as many as a socket has room for, unless set otherwise.
+const PART: usize = 1024;
+
 /// Messages on their way to the sockets.
 #[derive(Debug)]
 pub(super) struct Outgoing {
@@ -16,6 +19,8 @@ pub(super) struct Outgoing {
     batches: Vec<Batch>,
     /// Each waits for room for one peer.
     waiting: JoinSet<(usize, PeerId)>,
+    /// Who has got a part of its backlog, and waits for room for the rest.
+    resumed: Vec<Session>,
 }
 
 #[derive(Debug)]
@@ -27,12 +32,16 @@ struct Batch {
 impl Outgoing {
     pub(super) fn new(routers: impl IntoIterator<Item = Router>) -> Self {
         let batches = routers.into_iter().map(|router| Batch { router, messages: Vec::new() });
-        Self { batches: batches.collect(), waiting: JoinSet::new() }
+        Self { batches: batches.collect(), waiting: JoinSet::new(), resumed: Vec::new() }
     }
 
     /// Queues a message for a peer.
     pub(super) fn push(&mut self, peer: &mut Peer, message: Message) {
+        if peer.cut_off {
+            return;
+        }
         if peer.waiting {
+            peer.owed += cost(&message);
             peer.backlog.push_back(message);
         } else if let Some(batch) = self.batches.get_mut(peer.door) {
             batch.messages.push((peer.id, message));
@@ -47,12 +56,15 @@ impl Outgoing {
             }
             let mut refused = Vec::new();
             router.try_send_each(messages.drain(..), |to, error| refused.push((to, error)));
-            for (to, error) in refused {
+            // The last one first, for each goes in front.
+            for (to, error) in refused.into_iter().rev() {
                 // Whoever is not there any more is about to be reported.
                 if error.kind() == SendErrorKind::Full
                     && let Some(peer) = to.peer().and_then(|id| peers.at(door, id))
                 {
-                    peer.backlog.push_back(error.into_message());
+                    let message = error.into_message();
+                    peer.owed += cost(&message);
+                    peer.backlog.push_front(message);
                     if !peer.waiting {
                         peer.waiting = true;
                         congested.push(peer.session);
@@ -60,7 +72,8 @@ impl Outgoing {
                 }
             }
         }
-        for session in congested {
+        let resumed = std::mem::take(&mut self.resumed);
+        for session in congested.iter().chain(&resumed) {
             if let Some(peer) = peers.get(*session) {
                 self.wait(peer);
             }
@@ -71,6 +84,7 @@ impl Outgoing {
     fn wait(&mut self, peer: &mut Peer) {
         let Some(batch) = self.batches.get(peer.door) else { return };
         let Some(first) = peer.backlog.pop_front() else { return };
+        peer.owed -= cost(&first);
         let (router, door, id) = (batch.router.clone(), peer.door, peer.id);
         self.waiting.spawn(async move {
             // An error is that the peer has left, which is about to be reported.
@@ -90,11 +104,35 @@ impl Outgoing {
         }
     }
 
-    /// A peer has room: queues its backlog again; what does not fit comes back at the next flush.
-    pub(super) fn resume(&mut self, peer: &mut Peer) {
-        peer.waiting = false;
-        if let Some(batch) = self.batches.get_mut(peer.door) {
-            batch.messages.extend(peer.backlog.drain(..).map(|message| (peer.id, message)));
+    /// Ends the connection of a peer that does not read.
+    pub(super) fn cut_off(&mut self, peer: &mut Peer) {
+        peer.cut_off = true;
+        peer.backlog.clear();
+        peer.owed = 0;
+        if let Some(batch) = self.batches.get(peer.door) {
+            batch.router.disconnect_peer(peer.id);
         }
     }
+
+    /// A peer has room: queues a part of its backlog again, and waits once more if there is more of it. What does not
+    /// fit comes back at the next flush.
+    pub(super) fn resume(&mut self, peer: &mut Peer) {
+        let Some(batch) = self.batches.get_mut(peer.door) else { return };
+        let part = peer.backlog.len().min(PART);
+        for message in peer.backlog.drain(..part) {
+            peer.owed -= cost(&message);
+            batch.messages.push((peer.id, message));
+        }
+        if peer.backlog.is_empty() {
+            peer.waiting = false;
+            peer.replies = 0;
+        } else {
+            self.resumed.push(peer.session);
+        }
+    }
+}
+
+/// What a message takes here, roughly, in bytes.
+fn cost(message: &Message) -> usize {
+    message.size() + 64
 }

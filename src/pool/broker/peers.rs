@@ -1,6 +1,7 @@
 //! Who is connected, under which session, and what each speaks.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use foldhash::fast::FixedState;
 use slab::Slab;
@@ -23,6 +24,11 @@ pub(super) struct Peer {
     pub(super) address: Frame,
     /// What there was no room for at the socket, in order.
     pub(super) backlog: VecDeque<Message>,
+    /// What that takes, in bytes; and how much of it this peer alone is to blame for, in messages.
+    pub(super) owed: usize,
+    pub(super) replies: u32,
+    /// It did not read for so long that its connection is being ended.
+    pub(super) cut_off: bool,
     /// Somebody waits for room at the socket.
     pub(super) waiting: bool,
     /// It is not read from, because it does not read.
@@ -71,6 +77,9 @@ impl Peers {
             dialect: Dialect::new(kind),
             address,
             backlog: VecDeque::new(),
+            owed: 0,
+            replies: 0,
+            cut_off: false,
             waiting: false,
             unread: false,
             stopped: false,
@@ -110,6 +119,13 @@ impl Peers {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Peer> {
         self.slots.iter().map(|(_, peer)| peer)
+    }
+
+    /// Nobody was listened to for so long.
+    pub(super) fn excuse(&mut self, time: Duration) {
+        for (_, peer) in &mut self.slots {
+            peer.heard = peer.heard + time;
+        }
     }
 
     pub(super) fn len(&self) -> usize {

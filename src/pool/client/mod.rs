@@ -15,13 +15,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use call::{Call, Stream, Submit};
 pub use replies::Replies;
 
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ConnectError;
 use crate::message::{Frame, Message};
-use crate::pool::protocol::{FailReason, FromClient, RejectReason, RequestId};
+use crate::pool::protocol::{FromClient, RequestId};
+use crate::pool::request::{Call, CallError, Stream, Submit};
 use crate::socket::{Closed, Router};
 use state::Shared;
 
@@ -56,33 +56,17 @@ pub struct Client {
 }
 
 /// What a task is to be called later on; from [`Client::submit`].
+///
+/// ```
+/// # use sinew::pool::{CallError, Client};
+/// # async fn order(client: &Client) -> Result<(), CallError> {
+/// let ticket = client.submit("orders", "a book").await?;
+/// println!("{}", client.status(ticket).await?); // "no worker serves the queue", say
+/// client.cancel(ticket);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket(RequestId);
-
-/// A task that has no result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The broker did not take it.
-    #[error("not accepted: {reason:?}")]
-    Rejected {
-        /// Why.
-        reason: RejectReason,
-        /// When to try again.
-        retry_after: std::time::Duration,
-    },
-    /// It was accepted, and came to nothing.
-    #[error("failed: {reason:?}: {text}")]
-    Failed {
-        /// Why.
-        reason: FailReason,
-        /// What the worker said.
-        text: String,
-    },
-    /// The client is closed.
-    #[error("the client is closed")]
-    Closed,
-}
 
 /// A connection was not set up.
 #[derive(Debug, thiserror::Error)]

@@ -4,15 +4,28 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::CallError;
 use super::state::Shared;
 use crate::message::Message;
 use crate::pool::protocol::RequestId;
+use crate::pool::request::CallError;
 
 /// Parts that may wait to be read; from here on the broker is not read.
 const BEHIND: usize = 1024;
 
 /// The parts of an answer, in order; the last one is the result itself. From [`Client::stream`](super::Client::stream).
+/// Also a [`Stream`](futures_core::Stream).
+///
+/// ```
+/// # use sinew::pool::{CallError, Replies};
+/// async fn last(mut replies: Replies) -> Result<Option<sinew::Message>, CallError> {
+///     let mut last = None;
+///     while let Some(part) = replies.next().await {
+///         last = Some(part?);
+///     }
+///     Ok(last)
+/// }
+/// # let _ = last;
+/// ```
 ///
 /// If they are not read, the client reads nothing more from the broker, until they are. Dropped before its end, it
 /// cancels the task.

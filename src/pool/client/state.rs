@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::CallError;
 use super::replies::Inlet;
 use crate::message::{Frame, Message};
 use crate::pool::protocol::{FromClient, RequestId, SubmitOptions, ToClient};
+use crate::pool::request::CallError;
 use crate::pool::wire::{Naming, encode_from_client};
 use crate::socket::{PeerId, Router};
 
@@ -207,10 +207,7 @@ impl State {
     fn take_in(&mut self, said: ToClient) -> Option<(Waiter, Result<Message, CallError>)> {
         let (id, result) = match said {
             ToClient::Result { id, body } => (id, Ok(body)),
-            ToClient::Failed { id, reason, text } => {
-                let text = String::from_utf8_lossy(&text).into_owned();
-                (id, Err(CallError::Failed { reason, text }))
-            }
+            ToClient::Failed { id, reason, text } => (id, Err(CallError::failed(reason, &text))),
             ToClient::Reject { id, reason, retry_after } => {
                 (id, Err(CallError::Rejected { reason, retry_after }))
             }

@@ -4,18 +4,18 @@
 //! task runs again, alone; one that fails is tried again with back-off; what was given up is among the dead letters.
 //!
 //! ```
-//! use sinew::pool::Policy;
 //! use sinew::pool::local::LocalPool;
+//! use sinew::pool::{Failure, Policy};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), sinew::pool::local::CallError> {
+//! # async fn main() -> Result<(), sinew::pool::CallError> {
 //! let pool = LocalPool::new(Policy::default());
 //! let worker = pool.worker("double").capacity(4).serve(|job| async move {
-//!     let number: u32 = job.body().to_str().ok().and_then(|text| text.parse().ok()).ok_or("no number")?;
-//!     Ok((2 * number).to_string().into())
+//!     let number: u32 = job.body().to_str()?.parse()?;
+//!     Ok::<_, Failure>((2 * number).to_string())
 //! });
 //! assert_eq!(pool.call("double", "21").await?, "42");
-//! pool.submit("double", "4").await?; // returns once it is queued
+//! pool.submit("double", "4").priority(9).await?; // returns once it is queued
 //! worker.drain().await;
 //! # Ok(())
 //! # }
@@ -31,17 +31,18 @@ use std::sync::Arc;
 
 use tokio_util::sync::DropGuard;
 
-pub use self::request::{CallError, Request};
-pub use self::worker::{Failure, Job, LocalWorker, LocalWorkerBuilder};
+pub(super) use self::worker::Here;
+pub use self::worker::{LocalWorker, LocalWorkerBuilder};
 
 use self::shared::Shared;
 use crate::message::{Frame, Message};
 use crate::pool::policy::Policy;
 use crate::pool::protocol::TaskId;
+use crate::pool::request::{Call, Submit};
 use crate::pool::scheduler::{Admin, DeadLetter, Event, Explanation, QueueFigures, Totals, WorkerFigures};
 
 /// Queues and workers within this process. A clone is the same pool; when the last one is dropped, its workers end and
-/// what was not done is forgotten.
+/// what was not done is forgotten. See [the example](crate::pool::local).
 #[derive(Debug, Clone)]
 pub struct LocalPool {
     shared: Arc<Shared>,
@@ -69,39 +70,18 @@ impl LocalPool {
         LocalWorkerBuilder::new(Arc::clone(&self.shared), queue.into())
     }
 
-    /// A task with more to say about it than [`LocalPool::call`] and [`LocalPool::submit`] do.
-    pub fn task(&self, queue: impl Into<Frame>, body: impl Into<Message>) -> Request {
-        Request::new(Arc::clone(&self.shared), queue.into(), body.into())
-    }
-
     /// Has a task done, and gives its result.
     ///
-    /// # Cancel safety
-    ///
-    /// Dropped before the end, the task is cancelled: if it waits it is gone, if it runs its handler is dropped.
-    ///
-    /// # Errors
-    ///
-    /// Where the queue refuses it, it comes to nothing, or the pool is closed.
-    pub async fn call(
-        &self,
-        queue: impl Into<Frame>,
-        body: impl Into<Message>,
-    ) -> Result<Message, CallError> {
-        self.task(queue, body).call().await
+    /// Await it, or set more first: see [`Call`].
+    pub fn call(&self, queue: impl Into<Frame>, body: impl Into<Message>) -> Call<'_, Self> {
+        Call::new(self, queue.into(), body.into())
     }
 
-    /// Has a task done some time, and returns once it is queued.
+    /// Has a task done some time; returns once it is queued.
     ///
-    /// # Cancel safety
-    ///
-    /// Dropped before the end, the task was not submitted.
-    ///
-    /// # Errors
-    ///
-    /// Where the queue refuses it, or the pool is closed.
-    pub async fn submit(&self, queue: impl Into<Frame>, body: impl Into<Message>) -> Result<(), CallError> {
-        self.task(queue, body).submit().await
+    /// Await it, or set more first: see [`Submit`].
+    pub fn submit(&self, queue: impl Into<Frame>, body: impl Into<Message>) -> Submit<'_, Self> {
+        Submit::new(self, queue.into(), body.into())
     }
 
     /// Gives a queue rules of its own. What waits in it stays.
@@ -112,6 +92,12 @@ impl LocalPool {
     /// Gives nothing more of this queue to workers, until [`LocalPool::resume`].
     pub fn pause(&self, queue: impl Into<Frame>) {
         self.admin(Admin::Pause(queue.into()));
+    }
+
+    /// Makes a topic: what is submitted to it goes to each of these queues; without any, it is a queue like others. It has
+    /// no result, so it can be submitted, but not called.
+    pub fn set_topic<Q: Into<Frame>>(&self, name: impl Into<Frame>, queues: impl IntoIterator<Item = Q>) {
+        self.admin(Admin::SetTopic(name.into(), queues.into_iter().map(Into::into).collect()));
     }
 
     /// Goes on after [`LocalPool::pause`].
@@ -158,7 +144,7 @@ impl LocalPool {
         self.shared.read(|scheduler| scheduler.totals())
     }
 
-    /// Why a task is not running, by its number: [`Job::id`], or that of the holder of a key.
+    /// Why a task is not running, by its number: [`Job::id`](crate::pool::Job::id), or that of the holder of a key.
     #[must_use]
     pub fn explain(&self, task: u64) -> Explanation {
         self.shared.read(|scheduler| scheduler.explain(TaskId(task)))

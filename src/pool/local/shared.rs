@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::request::CallError;
 use crate::message::{Frame, Message};
 use crate::pool::policy::Policy;
 use crate::pool::protocol::{FromClient, RequestId, Session, SubmitOptions, ToClient, ToWorker};
+use crate::pool::request::CallError;
 use crate::pool::scheduler::{Action, Config, Event, Scheduler};
 use crate::pool::time::Time;
 
@@ -219,10 +219,7 @@ impl State {
             ToClient::Reject { id, reason, retry_after } => {
                 (id, Err(CallError::Rejected { reason, retry_after }))
             }
-            ToClient::Failed { id, reason, text } => {
-                let text = String::from_utf8_lossy(&text).into_owned();
-                (id, Err(CallError::Failed { reason, text }))
-            }
+            ToClient::Failed { id, reason, text } => (id, Err(CallError::failed(reason, &text))),
             ToClient::Partial { .. } | ToClient::Status { .. } => return,
         };
         if let Some(waiter) = self.waiters.remove(&id) {

@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{CallError, Failure, LocalPool};
+use super::LocalPool;
 use crate::message::Message;
+use crate::pool::job::Failure;
 use crate::pool::policy::{Overflow, Policy, Rate, Retry};
 use crate::pool::protocol::{FailReason, RejectReason};
+use crate::pool::request::CallError;
 
 const SOON: Duration = Duration::from_secs(600);
 
 #[tokio::test(start_paused = true)]
 async fn m16_a_call_gives_the_result_of_its_handler() {
     let pool = LocalPool::new(Policy::default());
-    let _worker = pool.worker("echo").serve(|job| async move { Ok(job.body().clone()) });
+    let _worker = pool.worker("echo").serve(|job| async move { Ok::<_, Failure>(job.body().clone()) });
     assert_eq!(pool.call("echo", "hello").await.unwrap(), "hello");
 }
 
@@ -27,7 +29,7 @@ async fn m19_submit_returns_once_it_is_queued() {
     let seen = Arc::clone(&done);
     let _worker = pool.worker("later").serve(move |_| {
         seen.fetch_add(1, Ordering::Relaxed);
-        async { Ok(Message::new()) }
+        async { Ok::<_, Failure>("") }
     });
     drop(count);
     timeout(SOON, pool.close()).await.unwrap();
@@ -40,7 +42,7 @@ async fn a_handler_that_panics_has_crashed_its_task_and_the_worker_goes_on() {
     let pool = LocalPool::new(Policy::default());
     let _worker = pool.worker("q").capacity(4).name("w").serve(|job| async move {
         assert_ne!(*job.body(), "bad", "no good");
-        Ok(Message::from("ok"))
+        Ok::<_, Failure>("ok")
     });
     let failed = pool.call("q", "bad").await.unwrap_err();
     assert!(matches!(failed, CallError::Failed { reason: FailReason::Crashed, .. }), "{failed:?}");
@@ -56,7 +58,7 @@ async fn a_failure_is_tried_again_until_it_works() {
     let counted = Arc::clone(&starts);
     let _worker = pool.worker("q").serve(move |_| {
         let start = counted.fetch_add(1, Ordering::Relaxed);
-        async move { if start < 3 { Err(Failure::from("not yet")) } else { Ok(Message::from("done")) } }
+        async move { if start < 3 { Err(Failure::retry("not yet")) } else { Ok("done") } }
     });
     assert_eq!(pool.call("q", "x").await.unwrap(), "done");
     assert_eq!(starts.load(Ordering::Relaxed), 4);
@@ -69,7 +71,7 @@ async fn a_call_that_is_dropped_cancels_its_task_and_frees_the_worker() {
         if *job.body() == "slow" {
             std::future::pending::<()>().await;
         }
-        Ok(Message::from("quick"))
+        Ok::<_, Failure>("quick")
     });
     assert!(timeout(Duration::from_secs(1), pool.call("q", "slow")).await.is_err());
     assert_eq!(timeout(SOON, pool.call("q", "x")).await.unwrap().unwrap(), "quick");
@@ -79,7 +81,7 @@ async fn a_call_that_is_dropped_cancels_its_task_and_frees_the_worker() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_dropped_gives_its_tasks_to_others_and_one_that_drains_finishes_them() {
     let pool = LocalPool::new(Policy::default());
-    let stuck = pool.worker("q").serve(|_| std::future::pending());
+    let stuck = pool.worker("q").serve(|_| std::future::pending::<Result<Message, Failure>>());
     let calling = {
         let pool = pool.clone();
         tokio::spawn(async move { pool.call("q", "x").await })
@@ -90,7 +92,7 @@ async fn a_worker_that_is_dropped_gives_its_tasks_to_others_and_one_that_drains_
     drop(stuck);
     let slow = pool.worker("q").serve(|job| async move {
         sleep(Duration::from_secs(5)).await;
-        Ok(Message::from(if job.is_redelivered() { "again" } else { "first" }))
+        Ok::<_, Failure>(if job.is_redelivered() { "again" } else { "first" })
     });
     while pool.totals().in_flight == 0 || pool.workers().len() != 1 {
         tokio::task::yield_now().await;
@@ -112,7 +114,7 @@ async fn overflow_rejects_or_makes_submitters_wait() {
         pool.submit("block", "x").await.unwrap();
     }
     assert!(timeout(Duration::from_secs(1), pool.submit("block", "x")).await.is_err());
-    let _worker = pool.worker("block").serve(|_| async { Ok(Message::new()) });
+    let _worker = pool.worker("block").serve(|_| async { Ok::<_, Failure>("") });
     timeout(SOON, pool.submit("block", "x")).await.unwrap().unwrap();
 }
 
@@ -124,7 +126,7 @@ async fn m7_a_rate_is_kept() {
     let seen = Arc::clone(&times);
     let _worker = pool.worker("q").capacity(100).serve(move |_| {
         seen.lock().unwrap().push(Instant::now());
-        async { Ok(Message::new()) }
+        async { Ok::<_, Failure>("") }
     });
     for _ in 0..100 {
         pool.submit("q", "x").await.unwrap();
@@ -136,13 +138,14 @@ async fn m7_a_rate_is_kept() {
 #[tokio::test(start_paused = true)]
 async fn deadline_delay_key_tags_priority_and_dedup_reach_the_scheduler() {
     let pool = LocalPool::new(Policy::default().retry(Retry::default().max_starts(1)));
-    let expired = pool.task("q", "x").deadline(Duration::from_secs(1)).call().await.unwrap_err();
+    let expired = pool.call("q", "x").deadline(Duration::from_secs(1)).await.unwrap_err();
     assert!(matches!(expired, CallError::Failed { reason: FailReason::Expired, .. }));
-    let _worker = pool.worker("q").tags(["gpu"]).serve(|job| async move { Ok(job.id().to_string().into()) });
+    let _worker =
+        pool.worker("q").tags(["gpu"]).serve(|job| async move { Ok::<_, Failure>(job.id().to_string()) });
     let begin = Instant::now();
-    let first = pool.task("q", "x").dedup("one").delay(Duration::from_secs(3)).key("k").call().await.unwrap();
+    let first = pool.call("q", "x").dedup("one").delay(Duration::from_secs(3)).key("k").await.unwrap();
     assert!(begin.elapsed() >= Duration::from_secs(3));
-    let second = pool.task("q", "y").dedup("one").tags(["gpu"]).priority(9).call().await.unwrap();
+    let second = pool.call("q", "y").dedup("one").tags(["gpu"]).priority(9).await.unwrap();
     assert_eq!(first, second);
-    assert!(pool.task("q", "y").priority(10).call().await.is_err());
+    assert!(pool.call("q", "y").priority(10).await.is_err());
 }

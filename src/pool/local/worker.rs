@@ -3,86 +3,19 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::shared::Shared;
 use crate::message::{Frame, Message};
+use crate::pool::job::{Failure, Given, Job, Origin, crash};
 use crate::pool::protocol::{FromWorker, Lease, Nack, Session, ToWorker, WorkerHello};
 use crate::pool::scheduler::Event;
 
-/// A task, as its handler gets it.
-#[derive(Debug, Clone)]
-pub struct Job {
-    lease: Lease,
-    queue: Frame,
-    body: Message,
-    budget: Option<Duration>,
-    redelivered: bool,
-}
-
-impl Job {
-    /// What is to be done.
-    #[must_use]
-    pub const fn body(&self) -> &Message {
-        &self.body
-    }
-
-    /// The queue that it comes from.
-    #[must_use]
-    pub const fn queue(&self) -> &Frame {
-        &self.queue
-    }
-
-    /// Its number: the same each time that it is tried.
-    #[must_use]
-    pub const fn id(&self) -> u64 {
-        self.lease.task.0
-    }
-
-    /// How often it has been given to somebody, this time included: grows each time, so what is done under a lower one
-    /// can be told to be outdated.
-    #[must_use]
-    pub const fn attempt(&self) -> u32 {
-        self.lease.attempt
-    }
-
-    /// What is left of its deadline when it is given; then the handler is dropped.
-    #[must_use]
-    pub const fn budget(&self) -> Option<Duration> {
-        self.budget
-    }
-
-    /// Whether somebody may have begun it before.
-    #[must_use]
-    pub const fn is_redelivered(&self) -> bool {
-        self.redelivered
-    }
-}
-
-/// Why a handler did not do its task.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Failure {
-    /// It failed; again later, after the delay, or by the queue's back-off.
-    Retry(Option<Duration>, Frame),
-    /// It will never work: to the dead letters.
-    Reject(Frame),
-    /// Not now; it does not count as a failure.
-    Defer(Duration),
-}
-
-/// Any text is a reason to try again.
-impl<E: Into<Frame>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Retry(None, error.into())
-    }
-}
-
-/// A worker about to begin; from [`LocalPool::worker`](super::LocalPool::worker).
+/// A worker about to begin; see [the example](crate::pool::local). From [`LocalPool::worker`](super::LocalPool::worker).
 #[derive(Debug)]
 #[must_use = "nothing happens before `serve`"]
 pub struct LocalWorkerBuilder {
@@ -133,34 +66,43 @@ impl LocalWorkerBuilder {
     }
 
     /// Begins: each task runs `handler`, as a task of the runtime. A handler that panics has crashed its task: that is
-    /// tried again alone, up to a limit.
+    /// tried again alone, up to a limit. One whose task is cancelled, or past its deadline, is dropped.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub fn serve<H, F>(self, handler: H) -> LocalWorker
+    pub fn serve<H, F, M, E>(self, handler: H) -> LocalWorker
     where
         H: Fn(Job) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<Message, Failure>> + Send + 'static,
+        F: Future<Output = Result<M, E>> + Send + 'static,
+        M: Into<Message>,
+        E: Into<Failure>,
     {
         let Self { shared, hello } = self;
         let (session, told) = shared.join();
         let end = shared.cancel.child_token();
         let drain = CancellationToken::new();
+        let handler = Arc::new(handler);
+        let begin = move |jobs: &mut Jobs, job: Job| {
+            let (handler, span) = (Arc::clone(&handler), job.span());
+            // The call, too: it may panic before there is a future.
+            let run = async move { handler(job).await.map(Into::into).map_err(|error| error.into().0) };
+            jobs.spawn(run.instrument(span))
+        };
         let work = Work {
-            session,
-            shared: Arc::clone(&shared),
+            here: Here { session, shared: Arc::clone(&shared) },
+            begin: Box::new(begin),
             jobs: JoinSet::new(),
             leases: HashMap::new(),
-            aborts: HashMap::new(),
+            running: HashMap::new(),
         };
-        shared.tracker.spawn(work.run(told, Arc::new(handler), end.clone(), drain.clone()));
+        shared.tracker.spawn(work.run(told, end.clone(), drain.clone()));
         shared.on(Event::Worker(session, FromWorker::Hello(hello)));
         LocalWorker { end, drain }
     }
 }
 
-/// A worker at work. Dropped, it ends at once: what it was at goes to others.
+/// A worker at work; from [`LocalWorkerBuilder::serve`]. Dropped, it ends at once: what it was at goes to others.
 #[derive(Debug)]
 #[must_use = "a worker ends when it is dropped"]
 pub struct LocalWorker {
@@ -187,26 +129,40 @@ impl Drop for LocalWorker {
     }
 }
 
-/// The task that owns a worker's jobs.
-struct Work {
+/// A worker's way to its pool.
+#[derive(Debug, Clone)]
+pub(in crate::pool) struct Here {
     session: Session,
     shared: Arc<Shared>,
-    jobs: JoinSet<Result<Message, Failure>>,
+}
+
+impl Here {
+    pub(in crate::pool) fn say(&self, said: FromWorker) {
+        self.shared.on(Event::Worker(self.session, said));
+    }
+}
+
+type Jobs = JoinSet<Result<Message, Nack>>;
+
+/// Starts the handler.
+type Begin = dyn Fn(&mut Jobs, Job) -> AbortHandle + Send + Sync;
+
+/// The task that owns a worker's jobs.
+struct Work {
+    here: Here,
+    begin: Box<Begin>,
+    jobs: Jobs,
     leases: HashMap<Id, Lease>,
-    aborts: HashMap<Lease, AbortHandle>,
+    running: HashMap<Lease, (Job, AbortHandle)>,
 }
 
 impl Work {
-    async fn run<H, F>(
+    async fn run(
         mut self,
         mut told: UnboundedReceiver<ToWorker>,
-        handler: Arc<H>,
         end: CancellationToken,
         drain: CancellationToken,
-    ) where
-        H: Fn(Job) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<Message, Failure>> + Send + 'static,
-    {
+    ) {
         let mut draining = false;
         while !(draining && self.jobs.is_empty() && told.is_empty()) {
             tokio::select! {
@@ -214,74 +170,58 @@ impl Work {
                 () = end.cancelled() => break,
                 () = drain.cancelled(), if !draining => {
                     draining = true;
-                    self.say(FromWorker::Drain);
+                    self.here.say(FromWorker::Drain);
                 }
                 Some(ended) = self.jobs.join_next_with_id() => self.ended(ended),
                 said = told.recv() => match said {
-                    Some(said) => self.told(said, &handler),
+                    Some(said) => self.told(said),
                     None => break,
                 },
             }
         }
         // Bye, not lost: that its jobs were dropped is no crash of theirs.
-        self.say(FromWorker::Bye);
+        self.here.say(FromWorker::Bye);
         drop(self);
         end.cancel();
     }
 
-    fn told<H, F>(&mut self, said: ToWorker, handler: &Arc<H>)
-    where
-        H: Fn(Job) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<Message, Failure>> + Send + 'static,
-    {
+    fn told(&mut self, said: ToWorker) {
         match said {
-            ToWorker::Task { lease, queue, budget, redelivered, body } => {
-                let (handler, job) = (Arc::clone(handler), Job { lease, queue, body, budget, redelivered });
-                // The call, too: it may panic before there is a future.
-                let abort = self.jobs.spawn(async move { handler(job).await });
+            ToWorker::Task { lease, queue, budget, redelivered, trace, body } => {
+                let given = Given { lease, queue, body, budget, redelivered, trace };
+                let job = Job::new(given, Origin::Here(self.here.clone()));
+                let abort = (self.begin)(&mut self.jobs, job.clone());
                 self.leases.insert(abort.id(), lease);
-                self.aborts.insert(lease, abort);
+                self.running.insert(lease, (job, abort));
             }
             ToWorker::Cancel(lease) => {
-                if let Some(abort) = self.aborts.get(&lease) {
+                if let Some((job, abort)) = self.running.get(&lease) {
+                    job.cancel();
                     abort.abort();
                 }
             }
-            ToWorker::Welcome { .. } | ToWorker::Heartbeat | ToWorker::Rejoin => {}
+            ToWorker::Welcome { .. } | ToWorker::Heartbeat | ToWorker::Pong | ToWorker::Rejoin => {}
         }
     }
 
-    fn ended(&mut self, ended: Result<(Id, Result<Message, Failure>), JoinError>) {
+    fn ended(&mut self, ended: Result<(Id, Result<Message, Nack>), JoinError>) {
         let id = match &ended {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
         let Some(lease) = self.leases.remove(&id) else { return };
-        self.aborts.remove(&lease);
+        self.running.remove(&lease);
         let nack = match ended {
-            Ok((_, Ok(body))) => return self.say(FromWorker::Done(lease, body)),
-            Ok((_, Err(Failure::Retry(delay, error)))) => Nack::Retry { delay, error },
-            Ok((_, Err(Failure::Reject(error)))) => Nack::Reject { error },
-            Ok((_, Err(Failure::Defer(delay)))) => Nack::Defer { delay },
-            Err(error) if error.is_panic() => Nack::Crash { error: panic_text(error).into() },
-            Err(_) => Nack::Release,
+            Ok((_, Ok(body))) => return self.here.say(FromWorker::Done(lease, body)),
+            Ok((_, Err(nack))) => nack,
+            Err(error) => error.try_into_panic().map_or(Nack::Release, |panic| crash(&*panic)),
         };
-        self.say(FromWorker::Nack(lease, nack));
-    }
-
-    fn say(&self, said: FromWorker) {
-        self.shared.on(Event::Worker(self.session, said));
+        self.here.say(FromWorker::Nack(lease, nack));
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.shared.leave(self.session);
+        self.here.shared.leave(self.here.session);
     }
-}
-
-fn panic_text(error: JoinError) -> String {
-    let panic = error.into_panic();
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panicked".to_owned())
 }

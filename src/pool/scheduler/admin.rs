@@ -1,5 +1,7 @@
 //! What operators want.
 
+use std::sync::Arc;
+
 use super::Scheduler;
 use super::event::Admin;
 use super::links::Ix;
@@ -22,6 +24,14 @@ impl Scheduler {
             Admin::SetPolicy(name, policy) => {
                 if let Some(ix) = with(self, &name) {
                     self.set_policy(ix, *policy);
+                }
+            }
+            Admin::SetTopic(name, queues) => {
+                let groups: Arc<[Ix]> = queues.iter().filter_map(|queue| with(self, queue)).collect();
+                if groups.is_empty() {
+                    self.topics.remove(&name);
+                } else {
+                    self.topics.insert(name, groups);
                 }
             }
             Admin::Purge(name) => {

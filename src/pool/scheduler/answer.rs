@@ -10,6 +10,9 @@ use crate::pool::policy::{Delivery, Policy, Retry};
 use crate::pool::protocol::{FailReason, FromWorker, Lease, Nack, Session, ToClient, ToWorker};
 use crate::pool::time::nanos;
 
+/// The most that is kept of what a worker says went wrong, in bytes: it is kept for each dead letter.
+const MAX_ERROR: usize = 4096;
+
 impl Scheduler {
     pub(super) fn on_worker(&mut self, session: Session, said: FromWorker) {
         if let FromWorker::Hello(hello) = said {
@@ -35,6 +38,7 @@ impl Scheduler {
                 }
                 self.offer(ix);
             }
+            FromWorker::Ping => self.tell_worker(session, ToWorker::Pong),
             FromWorker::Started(lease) => self.started(ix, lease),
             FromWorker::Partial(lease, body) => self.partial(ix, lease, body),
             FromWorker::Done(lease, body) => self.done(ix, lease, body),
@@ -161,7 +165,10 @@ impl Scheduler {
         let name = self.workers.get(worker).map(|worker| worker.about.name.clone()).unwrap_or_default();
         if let Some(task) = self.tasks.get_mut(ix) {
             let extra = task.extra();
-            extra.error = error.clone();
+            if let Some(trace) = &extra.trace {
+                trace.failed(&name, error);
+            }
+            extra.error = shortened(error);
             extra.failed_on = name;
         }
     }
@@ -225,6 +232,11 @@ impl Scheduler {
             queue.counters.redelivered += 1;
         }
     }
+}
+
+/// What a worker says went wrong, as far as it is kept.
+fn shortened(error: &Frame) -> Frame {
+    error.get(..MAX_ERROR).map_or_else(|| error.clone(), Frame::copy_from_slice)
 }
 
 /// How long a task waits that was begun `starts` times: nothing the first times, then anything up to a bound that

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::pool::policy::Policy;
 
+/// What a task takes beside its payload, roughly, in bytes.
+pub(crate) const OVERHEAD: usize = 256;
+
 /// What holds for all queues.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -15,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) on_demand: bool,
     /// 10,000.
     pub(crate) max_queues: usize,
+    /// What all tasks together may take, in bytes: payload, and [`OVERHEAD`] for each. 4 GiB.
+    pub(crate) max_memory: usize,
     /// How often workers and broker say that they are there: 2 s.
     pub(crate) heartbeat: Duration,
     /// After so many silent intervals a worker is lost: 3. After one it gets no new tasks.
@@ -38,6 +43,7 @@ impl Default for Config {
             policy: Policy::default(),
             on_demand: true,
             max_queues: 10_000,
+            max_memory: 4 << 30,
             heartbeat: Duration::from_secs(2),
             liveness: 3,
             client_grace: Duration::from_secs(10),

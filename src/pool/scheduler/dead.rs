@@ -7,7 +7,10 @@ use crate::message::{Frame, Message};
 use crate::pool::protocol::FailReason;
 use crate::pool::time::Time;
 
-/// A task that was given up.
+/// The payload that is kept for one queue, beside the limits of its policy.
+const MAX_BYTES: usize = 256 << 20;
+
+/// A task that was given up; from [`Broker::dead_letters`](crate::pool::Broker::dead_letters).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadLetter {
@@ -39,6 +42,8 @@ pub struct DeadLetter {
 #[derive(Debug, Default)]
 pub(super) struct DeadLetters {
     letters: VecDeque<DeadLetter>,
+    /// Of their payload.
+    bytes: usize,
     /// Those that were too many or too old.
     discarded: u64,
 }
@@ -47,7 +52,12 @@ impl DeadLetters {
     pub(super) fn push(&mut self, letter: DeadLetter, most: usize, age: Duration) {
         self.trim(letter.died, most.saturating_sub(1), age);
         if most > 0 {
+            self.bytes += letter.body.size();
             self.letters.push_back(letter);
+            while self.bytes > MAX_BYTES && self.letters.len() > 1 {
+                self.pop();
+                self.discarded += 1;
+            }
         } else {
             self.discarded += 1;
         }
@@ -57,17 +67,20 @@ impl DeadLetters {
         while let Some(oldest) = self.letters.front()
             && (self.letters.len() > most || now.since(oldest.died) >= age)
         {
-            self.letters.pop_front();
+            self.pop();
             self.discarded += 1;
         }
     }
 
     pub(super) fn pop(&mut self) -> Option<DeadLetter> {
-        self.letters.pop_front()
+        let letter = self.letters.pop_front()?;
+        self.bytes -= letter.body.size();
+        Some(letter)
     }
 
     pub(super) fn clear(&mut self) {
         self.letters.clear();
+        self.bytes = 0;
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &DeadLetter> {

@@ -160,11 +160,14 @@ impl Scheduler {
         // The copy stays, as with results.
         let kept = task.body.clone();
         let body = std::mem::replace(&mut task.body, kept);
+        let trace = task.extra.as_ref().and_then(|extra| extra.trace.as_ref());
+        let trace = trace.map(|trace| trace.given(&worker.about.name, task.attempt));
         let said = ToWorker::Task {
             lease: Lease { task: id, attempt: task.attempt },
             queue: queue.name.clone(),
             budget: (task.deadline < Time::MAX).then(|| task.deadline.since(now)),
             redelivered,
+            trace,
             body,
         };
         tracing::trace!(task = id.0, attempt = task.attempt, queue = ?queue.name, worker = ?worker.about.name, "given");

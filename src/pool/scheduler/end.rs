@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Scheduler;
 use super::clients::OPERATOR;
+use super::config::OVERHEAD;
 use super::dead::DeadLetter;
 use super::links::{Ix, NIL};
 use super::memory::Answer;
@@ -87,6 +88,9 @@ impl Scheduler {
         let (now, id) = (self.now, self.tasks.id(ix));
         let Some(task) = self.tasks.get_mut(ix) else { return };
         self.wheel.cancel(&mut task.timer);
+        if let Some(trace) = task.extra.as_mut().and_then(|extra| extra.trace.take()) {
+            trace.ended(end);
+        }
         let (client, request, no_reply) = (task.client, task.request, task.no_reply);
         let (dedup, others, error) = match &mut task.extra {
             None => (None, Vec::new(), Frame::new()),
@@ -123,7 +127,7 @@ impl Scheduler {
     }
 
     /// Tells the owner, and keeps the answer if it could be asked for again.
-    fn remember(
+    pub(super) fn remember(
         &mut self,
         client: Ix,
         request: RequestId,
@@ -190,8 +194,9 @@ impl Scheduler {
     /// The last of a task: its key goes to the next one, its place to another.
     pub(super) fn remove(&mut self, ix: Ix) {
         self.release_key(ix);
-        if let Some(task) = self.tasks.remove(ix)
-            && task.key != NIL
+        let Some(task) = self.tasks.remove(ix) else { return };
+        self.taken -= task.body.size() + OVERHEAD;
+        if task.key != NIL
             && let Some(queue) = self.queue_mut(task.queue)
         {
             queue.keys.leave(task.key);

@@ -1,11 +1,17 @@
 //! What goes into the scheduler and what comes out.
 
+use std::time::Duration;
+
 use crate::message::Frame;
 use crate::pool::policy::Policy;
 use crate::pool::protocol::{FromClient, FromWorker, Session, ToClient, ToWorker};
 
 /// What happened.
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most are the large one, and a box would be an allocation for each task"
+)]
 pub(crate) enum Event {
     /// A client said something. Its first words make the session a client's.
     Client(Session, FromClient),
@@ -19,6 +25,9 @@ pub(crate) enum Event {
     Writable(Session),
     /// Time has passed.
     Tick,
+    /// The driver was away for so long after its deadline, before this moment: whoever was silent meanwhile was not
+    /// listened to.
+    Late(Duration),
     /// An operator wants something.
     Admin(Admin),
 }
@@ -31,6 +40,8 @@ pub(crate) enum Admin {
     Resume(Frame),
     /// Its rules from now on. What waits stays, even above a lower limit.
     SetPolicy(Frame, Box<Policy>),
+    /// What is submitted under this name goes to each of these queues from now on; to none of them, it is a queue again.
+    SetTopic(Frame, Vec<Frame>),
     /// Drops what waits; clients are told `Purged`.
     Purge(Frame),
     /// Puts up to so many dead letters back into their queue, oldest first, with a clean record.

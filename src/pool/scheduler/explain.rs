@@ -75,7 +75,7 @@ pub enum Explanation {
         by: u64,
         /// Who has that one, if anybody.
         worker: Option<Frame>,
-        /// How many wait for the key before this task.
+        /// How many wait for the key before this task; 1000 are not counted further.
         ahead: usize,
     },
     /// Nobody serves its queue.
@@ -115,6 +115,8 @@ pub enum Explanation {
 
 /// More names are not listed.
 const NAMES: usize = 16;
+/// Tasks that are counted one by one, for a client may ask as often as it likes.
+const AHEAD: usize = 1000;
 
 impl Scheduler {
     /// Why this task is not running.
@@ -169,7 +171,7 @@ impl Scheduler {
         let Some(key) = queue.keys.get(task.key) else { return Explanation::Unknown };
         let holder = self.tasks.get(key.holder).filter(|holder| holder.in_flight());
         let worker = holder.map(|holder| self.worker_name(holder.worker));
-        let ahead = key.waiting.iter(&self.tasks.slab).take_while(|other| *other != ix).count();
+        let ahead = key.waiting.iter(&self.tasks.slab).take_while(|other| *other != ix).take(AHEAD).count();
         Explanation::KeyHeld { by: self.tasks.id(key.holder).0, worker, ahead }
     }
 

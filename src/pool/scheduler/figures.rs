@@ -115,6 +115,12 @@ impl Scheduler {
         self.queues.iter().map(figures).collect()
     }
 
+    /// Whether a worker serves this queue.
+    pub(crate) fn is_served(&self, queue: &Frame) -> bool {
+        let queue = self.queue_names.get(queue).and_then(|ix| self.queue(*ix));
+        queue.is_some_and(|queue| queue.workers().next().is_some())
+    }
+
     /// All workers.
     pub(crate) fn workers(&self) -> Vec<WorkerFigures> {
         let figures = |worker: &super::workers::Worker| {

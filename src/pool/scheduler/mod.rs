@@ -15,7 +15,7 @@
 //! - The messages of a session in order, and [`Event::Lost`] after the last of them. Then the session is never used
 //!   again; a peer that comes back gets a new one.
 //! - After each batch of events it waits for [`Scheduler::next_deadline`] at most, then says [`Event::Tick`]. A deadline
-//!   may be early, never late.
+//!   may be early, never late; if it was, because the process was stopped, [`Event::Late`] comes before anything else.
 //! - What an action sends to a session that has ended in the meantime is dropped: [`Event::Lost`] is on its way, and
 //!   puts everything right.
 //! - A session whose queue to the peer is full is [`Event::Congested`] and gets no new tasks until it is
@@ -50,6 +50,7 @@ mod wheel;
 mod workers;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -59,6 +60,7 @@ pub use self::dead::DeadLetter;
 pub(crate) use self::event::{Action, Admin, Event};
 pub use self::explain::Explanation;
 pub use self::figures::{Availability, QueueFigures, WorkerFigures};
+pub(crate) use self::task::End;
 
 use self::clients::Clients;
 use self::links::{Ix, NIL};
@@ -84,6 +86,8 @@ pub(crate) struct Scheduler {
     /// A queue is never removed; there are at most `Config::max_queues`.
     queues: Vec<Queue>,
     queue_names: HashMap<Frame, Ix, RandomState>,
+    /// What is submitted to one of these goes to each of its queues.
+    topics: HashMap<Frame, Arc<[Ix]>, RandomState>,
     workers: Workers,
     worker_sessions: HashMap<Session, Ix, RandomState>,
     clients: Clients,
@@ -92,6 +96,8 @@ pub(crate) struct Scheduler {
     memory: Memory,
     memory_timer: Ix,
     totals: Totals,
+    /// What the tasks take, in bytes; see [`Config::max_memory`].
+    taken: usize,
     shutting_down: bool,
 }
 
@@ -114,6 +120,7 @@ impl Scheduler {
             tasks: Tasks::new(salt),
             queues: Vec::new(),
             queue_names: HashMap::default(),
+            topics: HashMap::default(),
             workers: Workers::default(),
             worker_sessions: HashMap::default(),
             clients: Clients::new(),
@@ -122,6 +129,7 @@ impl Scheduler {
             memory: Memory::new(limits),
             memory_timer: NIL,
             totals: Totals::default(),
+            taken: 0,
             shutting_down: false,
         }
     }
@@ -130,6 +138,9 @@ impl Scheduler {
     pub(crate) fn on(&mut self, now: Time, event: Event, out: &mut Vec<Action>) {
         self.now = self.now.max(now);
         std::mem::swap(&mut self.out, out);
+        if let Event::Late(time) = &event {
+            self.workers.excuse(*time);
+        }
         while let Some(timer) = self.wheel.pop(self.now) {
             self.fire(timer);
         }
@@ -142,7 +153,7 @@ impl Scheduler {
             }
             Event::Congested(session) => self.set_congested(session, true),
             Event::Writable(session) => self.set_congested(session, false),
-            Event::Tick => {}
+            Event::Tick | Event::Late(_) => {}
             Event::Admin(admin) => self.on_admin(admin),
         }
         std::mem::swap(&mut self.out, out);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Action;
 use super::Scheduler;
 use super::clients::OPERATOR;
+use super::config::OVERHEAD;
 use super::links::Ix;
 use super::memory::{Answer, Known};
 use super::queue::Queue;
@@ -15,9 +16,10 @@ use crate::pool::protocol::{
     FailReason, FromClient, RejectReason, RequestId, Session, SubmitOptions, ToClient,
 };
 use crate::pool::time::Time;
+use crate::pool::trace::Trace;
 
-/// The longest name of a queue, a key or a tag, in bytes.
-const MAX_NAME: usize = 1024;
+/// The longest name of a queue, a key, a task or a tag, in bytes.
+const MAX_NAME: usize = 255;
 const MAX_TAGS: usize = 16;
 /// While fewer tasks wait, a new one keeps the room that its body has in front, for the header that it goes out with.
 const SOON: u64 = 4096;
@@ -42,6 +44,7 @@ impl Scheduler {
                 let client = self.client_of(session);
                 self.submit(session, client, id, &queue, options, body);
             }
+            FromClient::Nonsense { id } => self.reject(session, id, RejectReason::Invalid, Duration::ZERO),
             FromClient::Cancel { id } => self.cancel(session, id),
             FromClient::Status { id } => {
                 let text = self.status(session, id).into();
@@ -71,6 +74,10 @@ impl Scheduler {
             self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
             return;
         }
+        if let Some(groups) = self.topics.get(queue).cloned() {
+            self.publish(session, client, id, &groups, options, body);
+            return;
+        }
         let Some(queue_ix) = self.queue_named(queue, self.config.on_demand) else {
             self.reject(session, id, RejectReason::UnknownQueue, Duration::ZERO);
             return;
@@ -89,6 +96,49 @@ impl Scheduler {
             self.accept(Request { session, client, id, queue: queue_ix, class, options, body });
             self.dispatch(queue_ix);
         }
+    }
+
+    /// A submission to a topic is one to each of its queues, or is refused by all. Nobody could tell whose result is
+    /// meant, so there is none.
+    fn publish(
+        &mut self,
+        session: Session,
+        client: Ix,
+        id: RequestId,
+        groups: &[Ix],
+        mut options: SubmitOptions,
+        body: Message,
+    ) {
+        if !options.no_reply {
+            self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
+            return;
+        }
+        let mut fresh = Vec::new();
+        for queue in groups.iter().copied() {
+            let known = options.dedup.as_ref().and_then(|name| self.memory.named(queue, name));
+            let Some(class) = self.class_for(queue, options.tags.clone()) else {
+                self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
+                return;
+            };
+            if known.is_none() {
+                fresh.push((queue, class));
+            } else if let Some(queue) = self.queue_mut(queue) {
+                queue.counters.repeated += 1;
+            }
+        }
+        if !fresh.iter().all(|(queue, _)| self.admit(session, id, *queue, body.size())) {
+            return;
+        }
+        if std::mem::take(&mut options.ack) {
+            self.tell_client(session, ToClient::Accept { id });
+        }
+        for (queue, class) in fresh {
+            let (options, body) = (options.clone(), body.clone());
+            self.accept(Request { session, client, id, queue, class, options, body });
+            self.dispatch(queue);
+        }
+        // Its id stands for none of them: whoever repeats it is known, and whoever cancels it cancels nothing.
+        self.remember(client, id, None, Answer::None, true);
     }
 
     fn reject(&mut self, session: Session, id: RequestId, reason: RejectReason, retry_after: Duration) {
@@ -112,7 +162,14 @@ impl Scheduler {
 
     /// Whether there is room for one more, or room is made.
     fn admit(&mut self, session: Session, id: RequestId, queue_ix: Ix, bytes: usize) -> bool {
+        let full = self.taken.saturating_add(bytes + OVERHEAD) > self.config.max_memory;
         let Some(queue) = self.queue_mut(queue_ix) else { return false };
+        if full {
+            queue.counters.rejected += 1;
+            let after = retry_after(queue);
+            self.reject(session, id, RejectReason::QueueFull, after);
+            return false;
+        }
         if !queue.is_full(bytes) {
             return true;
         }
@@ -160,6 +217,7 @@ impl Scheduler {
         let Some(queue) = self.queues.get_mut(queue_ix as usize) else { return };
         queue.counters.accepted += 1;
         self.totals.accepted += 1;
+        self.taken += body.size() + OVERHEAD;
         let budget = options.budget.or(queue.policy.ttl);
         let named = options.dedup.clone();
         let extra = (options.key.is_some() || named.is_some())
@@ -177,7 +235,13 @@ impl Scheduler {
             no_reply: options.no_reply,
             ..Task::default()
         });
-        tracing::trace!(task = self.tasks.id(ix).0, queue = ?queue.name, "accepted");
+        let number = self.tasks.id(ix).0;
+        if let Some(parent) = options.trace
+            && let Some(task) = self.tasks.get_mut(ix)
+        {
+            task.extra().trace = Some(Trace::accepted(parent, &queue.name, number));
+        }
+        tracing::trace!(task = number, queue = ?queue.name, "accepted");
         if client != OPERATOR {
             self.memory.add_request(client, id, ix);
         }
@@ -294,9 +358,8 @@ fn is_valid(queue: &Frame, options: &mut SubmitOptions) -> bool {
     options.tags.dedup();
     let names = options.tags.iter().chain(&options.key).chain(&options.dedup);
     options.priority.is_none_or(|priority| priority < LEVELS)
-        && !queue.is_empty()
         && options.tags.len() <= MAX_TAGS
-        && std::iter::once(queue).chain(names).all(|name| name.len() <= MAX_NAME)
+        && std::iter::once(queue).chain(names).all(|name| (1..=MAX_NAME).contains(&name.len()))
 }
 
 /// When a part of the queue should have gone.

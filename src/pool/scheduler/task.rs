@@ -15,6 +15,7 @@ use super::links::{Ix, Linked, Links, NIL, at, at_mut, insert};
 use crate::message::{Frame, Message};
 use crate::pool::protocol::{FailReason, Lease, RequestId, TaskId};
 use crate::pool::time::Time;
+use crate::pool::trace::Trace;
 
 /// Where a task is. In all but the delays it is in exactly one list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub(super) enum Place {
 
 /// How a task ended. The order is that of the counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     Done,
     Failed(FailReason),
 }
@@ -59,6 +60,7 @@ pub(super) struct Extra {
     pub(super) failed_on: Frame,
     /// Others who asked for the same task by its name, and want the same answer.
     pub(super) others: Vec<(Ix, RequestId)>,
+    pub(super) trace: Option<Box<Trace>>,
 }
 
 /// Ordered by size: there may be millions.

@@ -1,5 +1,7 @@
 //! Who does the tasks.
 
+use std::time::Duration;
+
 use slab::Slab;
 
 use super::links::{Ix, List, NIL, at, at_mut, insert};
@@ -133,6 +135,13 @@ impl Workers {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Ix, &Worker)> {
         self.0.iter().filter_map(|(index, worker)| Some((Ix::try_from(index).ok()?, worker)))
+    }
+
+    /// Nobody was listened to for so long.
+    pub(super) fn excuse(&mut self, time: Duration) {
+        for (_, worker) in &mut self.0 {
+            worker.seen = worker.seen + time;
+        }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -114,7 +114,17 @@ impl fmt::Debug for Chooser {
     }
 }
 
-/// A strategy by its name: `"least_response_time".parse::<StrategyName>()`.
+/// A strategy by its name.
+///
+/// ```
+/// use sinew::pool::{Policy, StrategyName, UnknownStrategy};
+///
+/// let name: StrategyName = "least_response_time".parse()?;
+/// assert_eq!(name, StrategyName::LeastResponseTime);
+/// let policy = Policy::default().strategy(name);
+/// # drop(policy);
+/// # Ok::<_, UnknownStrategy>(())
+/// ```
 ///
 /// It decides only while several workers have credit. While all are busy, tasks wait in their queue, and the next
 /// credit that comes back takes the next task, whatever the strategy.

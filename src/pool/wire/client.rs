@@ -17,6 +17,8 @@ pub(crate) fn encode_from_client(said: FromClient, naming: &mut Naming) -> Messa
             bare_with(Header::new(command::CLIENT_HELLO), meta)
         }
         FromClient::Submit { id, queue, options, body } => submit(id, &queue, &options, body, naming),
+        // Nobody has reason to say it; what a broker makes of this is the same.
+        FromClient::Nonsense { id } => bare(Header::new(command::SUBMIT).of(id)),
         FromClient::Cancel { id } => bare(Header::new(command::CANCEL).of(id)),
         FromClient::Status { id } => bare(Header::new(command::STATUS).of(id)),
     }
@@ -34,7 +36,8 @@ fn submit(id: u64, queue: &Frame, options: &SubmitOptions, body: Message, naming
         && options.key.is_none()
         && options.dedup.is_none()
         && options.delay.is_zero()
-        && options.tags.is_empty();
+        && options.tags.is_empty()
+        && options.trace.is_none();
     // The usual case: all of it is in the header.
     if plain && !name_it {
         return assemble(header, None, body);
@@ -46,6 +49,7 @@ fn submit(id: u64, queue: &Frame, options: &SubmitOptions, body: Message, naming
         dedup: options.dedup.clone().map(Blob),
         delay: u64::try_from(options.delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX),
         tags: options.tags.iter().cloned().map(Blob).collect(),
+        trace: options.trace.as_deref().map(Blob::from),
     };
     assemble(header, Some(meta::encode(&meta)), body)
 }
@@ -79,8 +83,13 @@ pub(crate) fn decode_from_client(parsed: Parsed, names: &mut Names) -> Result<Fr
             FromClient::Hello { client: name.0 }
         }
         command::SUBMIT => {
-            let (queue, options) = submitted(header, meta, names)?;
-            FromClient::Submit { id, queue, options, body }
+            let submitted = submitted(header, meta, names);
+            submitted.map_or(FromClient::Nonsense { id }, |(queue, options)| FromClient::Submit {
+                id,
+                queue,
+                options,
+                body,
+            })
         }
         command::CANCEL => FromClient::Cancel { id },
         command::STATUS => FromClient::Status { id },
@@ -107,6 +116,7 @@ fn submitted(
     options.dedup = meta.dedup.map(|dedup| dedup.0);
     options.delay = Duration::from_millis(meta.delay);
     options.tags = meta.tags.into_iter().map(|tag| tag.0).collect();
+    options.trace = super::trace(meta.trace);
     options.key.iter().chain(&options.dedup).chain(&options.tags).try_for_each(check)?;
     Ok((queue, options))
 }

@@ -64,12 +64,14 @@ pub(crate) mod command {
     pub(crate) const WORKER_HEARTBEAT: u8 = 0x36;
     pub(crate) const DRAIN: u8 = 0x37;
     pub(crate) const BYE: u8 = 0x38;
+    pub(crate) const PING: u8 = 0x39;
 
     pub(crate) const WELCOME: u8 = 0x40;
     pub(crate) const TASK: u8 = 0x41;
     pub(crate) const CANCEL_TASK: u8 = 0x42;
     pub(crate) const BROKER_HEARTBEAT: u8 = 0x43;
     pub(crate) const REJOIN: u8 = 0x44;
+    pub(crate) const PONG: u8 = 0x45;
 }
 
 impl Header {

@@ -10,7 +10,7 @@
 //! do, and expect no service in an answer: `C02 2 service body`, `C02 3|4 body`. Each is answered as it speaks. The protocol has no id of a request,
 //! so a client's are counted here; and the address that a worker gives back is the lease of the task.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::WireError;
 use crate::message::{Frame, Message};
@@ -77,13 +77,13 @@ pub(crate) struct Client {
     /// It numbers its words as workers do.
     as_worker: bool,
     next: RequestId,
-    /// What is not answered yet, for the answer names the service: in the order of the requests.
-    open: VecDeque<(RequestId, Frame)>,
+    /// What is not answered yet, for the answer names the service.
+    open: BTreeMap<RequestId, Frame>,
 }
 
 impl Client {
     pub(crate) const fn new(style: Style) -> Self {
-        Self { style, as_worker: false, next: 0, open: VecDeque::new() }
+        Self { style, as_worker: false, next: 0, open: BTreeMap::new() }
     }
 
     pub(crate) fn decode(&mut self, message: Message) -> Result<FromClient, WireError> {
@@ -99,7 +99,7 @@ impl Client {
         super::check(&queue)?;
         self.next += 1;
         let id = self.next;
-        self.open.push_back((id, queue.clone()));
+        self.open.insert(id, queue.clone());
         let body = Message::from(Vec::from(frames));
         Ok(FromClient::Submit { id, queue, options: SubmitOptions::default(), body })
     }
@@ -112,10 +112,9 @@ impl Client {
             ToClient::Reject { id, .. } | ToClient::Failed { id, .. } => (id, true, None),
             ToClient::Accept { .. } | ToClient::Status { .. } => return None,
         };
-        let index = self.open.iter().position(|(open, _)| *open == id)?;
         let service = match last {
-            true => self.open.remove(index)?.1,
-            false => self.open.get(index)?.1.clone(),
+            true => self.open.remove(&id)?,
+            false => self.open.get(&id)?.clone(),
         };
         let body = body?;
         let number = 2 + u8::from(last) + u8::from(self.as_worker);
@@ -187,7 +186,7 @@ pub(crate) fn encode_to_worker(style: Style, said: ToWorker) -> Option<Message> 
         // It has to begin anew, and this is the word for it.
         (ToWorker::Rejoin, false) => (5, None, None),
         (ToWorker::Rejoin, true) => (6, None, None),
-        (ToWorker::Welcome { .. } | ToWorker::Cancel(_), _) => return None,
+        (ToWorker::Welcome { .. } | ToWorker::Cancel(_) | ToWorker::Pong, _) => return None,
     };
     let address = lease.into_iter().flat_map(|lease| [address(lease), Frame::new()]);
     Some(style.close(Side::Worker, [Frame::from(&[number])].into_iter().chain(address), body))
@@ -236,6 +235,7 @@ mod tests {
             queue: "echo".into(),
             budget: None,
             redelivered: false,
+            trace: None,
             body: body.into(),
         }
     }

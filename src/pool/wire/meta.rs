@@ -10,7 +10,7 @@ use crate::message::Frame;
 /// The largest that is read. A worker's list of running tasks is the longest thing in one.
 const MAX: usize = 256 * 1024;
 
-/// Of a SUBMIT: whatever its header has no place for. Of a TASK: the queue's name only.
+/// Of a SUBMIT: whatever its header has no place for. Of a TASK: the queue's name and the trace only.
 #[derive(Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub(crate) struct TaskMeta {
@@ -27,6 +27,9 @@ pub(crate) struct TaskMeta {
     pub(crate) delay: u64,
     #[serde(rename = "t", skip_serializing_if = "Vec::is_empty")]
     pub(crate) tags: Vec<Blob>,
+    /// A `traceparent`.
+    #[serde(rename = "x", skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<Blob>,
 }
 
 /// Of a client's HELLO.
@@ -85,6 +88,12 @@ const fn is_zero_u32(number: &u32) -> bool {
 /// A name, as bytes; read from text as well.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Blob(pub(crate) Frame);
+
+impl From<&str> for Blob {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
 
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

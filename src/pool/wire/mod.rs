@@ -28,6 +28,7 @@ pub(crate) use worker::{decode_to_worker, encode_from_worker};
 use std::time::Duration;
 
 use crate::message::{Frame, Message};
+use crate::pool::protocol::Parent;
 use header::{Header, flag};
 
 /// Why a message of a peer makes no sense.
@@ -97,6 +98,11 @@ fn millis(time: Duration) -> u32 {
 
 fn duration(millis: u32) -> Duration {
     Duration::from_millis(millis.into())
+}
+
+/// A trace that makes no sense is as good as none.
+fn trace(parent: Option<meta::Blob>) -> Option<Parent> {
+    parent.and_then(|parent| crate::pool::trace::parse(&parent.0))
 }
 
 /// Names that are sent must be names that are taken.

@@ -80,7 +80,14 @@ mod tests {
             matches!(ready, FromWorker::Hello(hello) if hello.queues == ["plain"] && hello.capacity == 1)
         );
         let lease = Lease { task: TaskId(1), attempt: 1 };
-        let task = ToWorker::Task { lease, queue, budget: None, redelivered: false, body: "hello".into() };
+        let task = ToWorker::Task {
+            lease,
+            queue,
+            budget: None,
+            redelivered: false,
+            trace: None,
+            body: "hello".into(),
+        };
         let request = encode_to_worker(task).unwrap();
         assert_eq!(request.frame_count(), 4);
         let reply = ["".into(), request[1].clone(), "".into(), Frame::from("world")];

@@ -33,6 +33,7 @@ pub(crate) fn encode_from_worker(said: FromWorker) -> Message {
         FromWorker::Done(lease, body) => assemble(about(command::DONE, lease), None, body),
         FromWorker::Nack(lease, nack) => self::nack(lease, nack),
         FromWorker::Heartbeat => bare(Header::new(command::WORKER_HEARTBEAT)),
+        FromWorker::Ping => bare(Header::new(command::PING)),
         FromWorker::Drain => bare(Header::new(command::DRAIN)),
         FromWorker::Bye => bare(Header::new(command::BYE)),
     }
@@ -77,17 +78,20 @@ pub(crate) fn encode_to_worker(said: ToWorker, naming: &mut Naming) -> Message {
         ToWorker::Welcome { heartbeat, liveness } => {
             bare(Header { attempt: liveness, argument: millis(heartbeat), ..Header::new(command::WELCOME) })
         }
-        ToWorker::Task { lease, queue, budget, redelivered, body } => {
+        ToWorker::Task { lease, queue, budget, redelivered, trace, body } => {
             let (handle, name_it) = naming.handle(&queue);
             let argument = budget.map_or(0, |budget| millis(budget).max(1));
             let header = Header { handle, argument, ..about(command::TASK, lease) };
-            let meta =
-                name_it.then(|| meta::encode(&TaskMeta { queue: Some(Blob(queue)), ..TaskMeta::default() }));
+            let meta = (name_it || trace.is_some()).then(|| {
+                let (queue, trace) = (name_it.then_some(Blob(queue)), trace.as_deref().map(Blob::from));
+                meta::encode(&TaskMeta { queue, trace, ..TaskMeta::default() })
+            });
             assemble(header.flag(flag::REDELIVERED, redelivered), meta, body)
         }
         ToWorker::Cancel(lease) => bare(about(command::CANCEL_TASK, lease)),
         ToWorker::Heartbeat => bare(Header::new(command::BROKER_HEARTBEAT)),
         ToWorker::Rejoin => bare(Header::new(command::REJOIN)),
+        ToWorker::Pong => bare(Header::new(command::PONG)),
     }
 }
 
@@ -106,6 +110,7 @@ pub(crate) fn decode_from_worker(parsed: Parsed) -> Result<FromWorker, WireError
         command::DONE => FromWorker::Done(lease(header), body),
         command::NACK => FromWorker::Nack(lease(header), nacked(header, &body)?),
         command::WORKER_HEARTBEAT => FromWorker::Heartbeat,
+        command::PING => FromWorker::Ping,
         command::DRAIN => FromWorker::Drain,
         command::BYE => FromWorker::Bye,
         _ => return Err(WireError::BadCommand),
@@ -159,21 +164,23 @@ pub(crate) fn decode_to_worker(parsed: Parsed, names: &mut Names) -> Result<ToWo
             ToWorker::Welcome { heartbeat: duration(header.argument), liveness: header.attempt }
         }
         command::TASK => {
-            let name = match meta {
-                Some(meta) => meta::decode::<TaskMeta>(&meta)?.queue.map(|name| name.0),
-                None => None,
+            let meta = match meta {
+                Some(meta) => meta::decode(&meta)?,
+                None => TaskMeta::default(),
             };
             ToWorker::Task {
                 lease: lease(header),
-                queue: names.resolve(header.handle, name)?,
+                queue: names.resolve(header.handle, meta.queue.map(|name| name.0))?,
                 budget: (header.argument > 0).then(|| duration(header.argument)),
                 redelivered: header.has(flag::REDELIVERED),
+                trace: super::trace(meta.trace),
                 body,
             }
         }
         command::CANCEL_TASK => ToWorker::Cancel(lease(header)),
         command::BROKER_HEARTBEAT => ToWorker::Heartbeat,
         command::REJOIN => ToWorker::Rejoin,
+        command::PONG => ToWorker::Pong,
         _ => return Err(WireError::BadCommand),
     })
 }

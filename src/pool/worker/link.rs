@@ -9,11 +9,13 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
+use super::prefetch::{Meter, Prefetch};
 use super::shelf::Shelf;
-use super::task::{Inner, Job, Task, TaskLost};
+use super::task::Task;
 use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
-use crate::message::{Frame, Message};
+use crate::message::Message;
+use crate::pool::job::{Given, Job, Origin, TaskLost};
 use crate::pool::protocol::{FromWorker, Lease, TaskId, ToWorker, WorkerHello};
 use crate::pool::wire::{Names, decode_to_worker, encode_from_worker, parse};
 use crate::socket::{PeerId, Router, RouterEvent};
@@ -27,31 +29,44 @@ const LIVENESS: u32 = 3;
 
 /// Shared by the tasks of one broker and the I/O that carries them.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(in crate::pool) struct Link {
     router: Router,
     state: Mutex<State>,
     shelf: Arc<Shelf>,
     /// The last task has ended, of those that a worker that drains still has.
     idle: Notify,
     draining: AtomicBool,
+    /// More tasks come than are run at a time, so the broker is told which are begun.
+    reports: AtomicBool,
+    /// Whether the number of those is computed.
+    auto: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     broker: Option<PeerId>,
     running: HashMap<TaskId, Job>,
     /// Answers that could not be sent.
     owed: Vec<(Lease, FromWorker)>,
+    meter: Meter,
 }
 
 impl Link {
-    pub(super) fn new(router: Router, shelf: Arc<Shelf>) -> Arc<Self> {
+    pub(super) fn new(router: Router, shelf: Arc<Shelf>, prefetch: Prefetch, capacity: u32) -> Arc<Self> {
+        let mut meter = Meter::new(capacity);
+        if let Prefetch::Fixed(tasks) = prefetch {
+            meter.prefetch = tasks;
+        }
+        let reports = AtomicBool::new(meter.prefetch > 0);
+        let state = State { broker: None, running: HashMap::new(), owed: Vec::new(), meter };
         Arc::new(Self {
             router,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             shelf,
             idle: Notify::new(),
             draining: AtomicBool::new(false),
+            reports,
+            auto: prefetch == Prefetch::Auto,
         })
     }
 
@@ -67,15 +82,41 @@ impl Link {
         self.state().broker
     }
 
-    pub(super) async fn partial(&self, part: FromWorker) -> Result<(), TaskLost> {
+    pub(in crate::pool) async fn partial(&self, part: FromWorker) -> Result<(), TaskLost> {
         let broker = self.broker().ok_or(TaskLost)?;
         self.router.send(broker, encode_from_worker(part)).await.map_err(|_| TaskLost)
+    }
+
+    /// A task is taken: now, if that is of interest.
+    pub(super) fn begin(&self, lease: Lease) -> Option<Instant> {
+        if self.reports.load(Ordering::Relaxed) {
+            self.say(FromWorker::Started(lease));
+        }
+        self.auto.then(Instant::now)
+    }
+
+    /// A task that was taken then is done; from time to time, the broker is asked how far away it is.
+    fn measure(&self, begun: Option<Instant>) {
+        let Some(begun) = begun else { return };
+        let ask = self.state().meter.ran(begun.elapsed());
+        if ask {
+            self.say(FromWorker::Ping);
+        }
+    }
+
+    /// The broker has answered that.
+    fn measured(&self) {
+        let more = self.state().meter.answered();
+        if more != 0 {
+            self.reports.store(true, Ordering::Relaxed);
+            self.say(FromWorker::Credit(more));
+        }
     }
 
     /// Takes a task out of those that run; says whom to tell, if the broker still counts on this worker.
     fn finish(&self, lease: Lease) -> Result<Option<PeerId>, TaskLost> {
         let mut state = self.state();
-        let ours = state.running.get(&lease.task).is_some_and(|job| job.0.lease == lease);
+        let ours = state.running.get(&lease.task).is_some_and(|job| job.lease() == lease);
         if !ours {
             return Err(TaskLost);
         }
@@ -91,7 +132,13 @@ impl Link {
     }
 
     /// Answers a task, waiting for room; kept for a broker that is away.
-    pub(super) async fn settle(&self, lease: Lease, answer: FromWorker) -> Result<(), TaskLost> {
+    pub(super) async fn settle(
+        &self,
+        lease: Lease,
+        answer: FromWorker,
+        begun: Option<Instant>,
+    ) -> Result<(), TaskLost> {
+        self.measure(begun);
         let Some(broker) = self.finish(lease)? else {
             self.owe(lease, answer);
             return Ok(());
@@ -246,9 +293,11 @@ impl Io {
     fn say_hello(&self) {
         let mut hello = self.hello.clone();
         {
-            let state = self.link.state();
+            let mut state = self.link.state();
+            state.meter.restart();
+            hello.prefetch = state.meter.prefetch;
             let owed = state.owed.iter().map(|(lease, _)| *lease);
-            hello.running = state.running.values().map(|job| job.0.lease).chain(owed).collect();
+            hello.running = state.running.values().map(Job::lease).chain(owed).collect();
         }
         self.link.say(FromWorker::Hello(hello));
         self.link.pay();
@@ -260,12 +309,12 @@ impl Io {
     fn message(&mut self, message: Message, tasks: &mut Vec<Task>) {
         let said = parse(message).and_then(|parsed| decode_to_worker(parsed, &mut self.names));
         match said {
-            Ok(ToWorker::Task { lease, queue, budget, redelivered, body }) => {
-                tasks.push(self.task(lease, queue, budget, redelivered, body));
+            Ok(ToWorker::Task { lease, queue, budget, redelivered, trace, body }) => {
+                tasks.push(self.task(Given { lease, queue, body, budget, redelivered, trace }));
             }
             Ok(ToWorker::Cancel(lease)) => {
                 let job = self.link.state().running.get(&lease.task).cloned();
-                if let Some(job) = job.filter(|job| job.0.lease == lease) {
+                if let Some(job) = job.filter(|job| job.lease() == lease) {
                     job.cancel();
                 }
             }
@@ -274,32 +323,16 @@ impl Io {
                 self.liveness = liveness.max(1);
             }
             Ok(ToWorker::Heartbeat) => {}
+            Ok(ToWorker::Pong) => self.link.measured(),
             Ok(ToWorker::Rejoin) => self.say_hello(),
             Err(error) => tracing::debug!(%error, "a broker says what makes no sense"),
         }
     }
 
-    fn task(
-        &self,
-        lease: Lease,
-        queue: Frame,
-        budget: Option<Duration>,
-        redelivered: bool,
-        body: Message,
-    ) -> Task {
-        let deadline = budget.and_then(|budget| Instant::now().checked_add(budget));
-        let job = Job(Arc::new(Inner {
-            lease,
-            queue,
-            body,
-            deadline,
-            redelivered,
-            link: self.link.clone(),
-            cancelled: AtomicBool::new(false),
-            told: Notify::new(),
-        }));
-        self.link.state().running.insert(lease.task, job.clone());
-        Task::new(job)
+    fn task(&self, given: Given) -> Task {
+        let job = Job::new(given, Origin::Broker(self.link.clone()));
+        self.link.state().running.insert(job.lease().task, job.clone());
+        Task::new(job, self.link.clone())
     }
 
     /// Says that we are there; gives up a broker that does not.

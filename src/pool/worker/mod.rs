@@ -4,6 +4,7 @@
 //! runtime has one thread only, a thread of its own; see [`WorkerBuilder::io_thread`].
 
 mod link;
+mod prefetch;
 mod serve;
 mod shelf;
 mod task;
@@ -15,8 +16,9 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub use serve::Failure;
-pub use task::{Job, Task, TaskLost};
+pub(super) use link::Link;
+pub use prefetch::Prefetch;
+pub use task::Task;
 
 use crate::endpoint::Endpoint;
 use crate::error::RecvError;
@@ -24,7 +26,7 @@ use crate::message::Frame;
 use crate::pool::client::JoinError;
 use crate::pool::link as socket;
 use crate::pool::protocol::WorkerHello;
-use link::{Io, Link};
+use link::Io;
 use shelf::Shelf;
 
 /// Where a worker begins: [`Worker::connect`].
@@ -50,11 +52,23 @@ use shelf::Shelf;
 pub struct Worker;
 
 /// What a worker is to be; from [`Worker::connect`].
+///
+/// ```
+/// use sinew::pool::Worker;
+///
+/// let worker = Worker::connect(["tcp://10.0.0.1:5570", "tcp://10.0.0.2:5570"])
+///     .queue("render")
+///     .name("render-7")
+///     .capacity(8)
+///     .tags(["gpu"]);
+/// # drop(worker);
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a worker does nothing until `serve` or `pull`"]
 pub struct WorkerBuilder {
     brokers: Vec<String>,
     hello: WorkerHello,
+    prefetch: Prefetch,
     io_thread: Option<bool>,
 }
 
@@ -65,6 +79,7 @@ impl Worker {
         WorkerBuilder {
             brokers: brokers.into_iter().map(Into::into).collect(),
             hello: WorkerHello { name: name.into(), capacity: 1, weight: 1.0, ..WorkerHello::default() },
+            prefetch: Prefetch::Fixed(0),
             io_thread: None,
         }
     }
@@ -83,10 +98,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many tasks more it may have waiting. They are out of reach of other workers meanwhile, so it pays only where
-    /// a task is shorter than the way to the broker and back. Default: 0.
-    pub fn prefetch(mut self, tasks: u32) -> Self {
-        self.hello.prefetch = tasks;
+    /// How many tasks more it may have waiting: a number, or [`Prefetch::Auto`]. They are out of reach of other workers
+    /// meanwhile, so it pays only where a task is shorter than the way to the broker and back. Default: 0.
+    pub fn prefetch(mut self, tasks: impl Into<Prefetch>) -> Self {
+        self.prefetch = tasks.into();
         self
     }
 
@@ -147,7 +162,7 @@ impl WorkerBuilder {
         let (stop, io) = (CancellationToken::new(), TaskTracker::new());
         let mut links = Vec::new();
         for endpoint in endpoints {
-            let link = Link::new(socket::bounded(), shelf.clone());
+            let link = Link::new(socket::bounded(), shelf.clone(), self.prefetch, self.hello.capacity);
             links.push(link.clone());
             let (hello, stop) = (self.hello.clone(), stop.clone());
             let run = io.track_future(async move {
@@ -172,6 +187,19 @@ impl WorkerBuilder {
 
 /// A worker that takes its tasks one by one; from [`WorkerBuilder::pull`]. It may have as many at a time as its
 /// capacity. Dropped, it leaves at once, and its brokers give its tasks to others; see [`drain`](Self::drain).
+///
+/// ```
+/// # use std::time::Duration;
+/// # use sinew::pool::Worker;
+/// # async fn work() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut worker = Worker::connect(["tcp://127.0.0.1:5570"]).queue("orders").pull().await?;
+/// while let Ok(task) = worker.recv_timeout(Duration::from_secs(60)).await {
+///     let length = task.body().size();
+///     task.done(length.to_string()).await?;
+/// }
+/// worker.drain().await;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct PullWorker {
     shelf: Arc<Shelf>,

@@ -1,58 +1,18 @@
 //! A worker that calls a function for each task.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use super::WorkerBuilder;
 use super::shelf::Shelf;
-use super::task::{Job, Task};
-use crate::message::{Frame, Message};
+use super::task::Task;
+use crate::message::Message;
 use crate::pool::client::JoinError;
+use crate::pool::job::{Failure, Job, crash};
 use crate::pool::protocol::Nack;
-
-/// Why a handler has no result, and what is to become of the task. Any error is one that may work later.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure(Nack);
-
-impl Failure {
-    /// It may work later: by the rules of the queue.
-    pub fn retry(error: impl Into<Frame>) -> Self {
-        Self(Nack::Retry { delay: None, error: error.into() })
-    }
-
-    /// It may work later: after `delay`.
-    pub fn retry_after(delay: Duration, error: impl Into<Frame>) -> Self {
-        Self(Nack::Retry { delay: Some(delay), error: error.into() })
-    }
-
-    /// It will never work: to the dead letters.
-    pub fn reject(error: impl Into<Frame>) -> Self {
-        Self(Nack::Reject { error: error.into() })
-    }
-
-    /// Not here; it does not count as an attempt.
-    #[must_use]
-    pub const fn release() -> Self {
-        Self(Nack::Release)
-    }
-
-    /// Not now, but after `delay`; it does not count as an attempt.
-    #[must_use]
-    pub const fn defer(delay: Duration) -> Self {
-        Self(Nack::Defer { delay })
-    }
-}
-
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::retry(error.to_string())
-    }
-}
 
 impl WorkerBuilder {
     /// Calls `handler` for each task, as many at a time as its capacity, until the process is told to end (SIGTERM):
@@ -144,9 +104,10 @@ where
     let mut handling = std::pin::pin!(async { handler(job.clone()).await });
     // What a handler leaves half-done when it panics is its own.
     let caught = std::future::poll_fn(|cx| {
-        match std::panic::catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx))) {
+        let poll = || task.span().in_scope(|| handling.as_mut().poll(cx));
+        match std::panic::catch_unwind(AssertUnwindSafe(poll)) {
             Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(text(&*panic))),
+            Err(panic) => Poll::Ready(Err(crash(&*panic))),
         }
     });
     let outcome = tokio::select! {
@@ -157,14 +118,8 @@ where
     match outcome {
         Ok(Ok(result)) => Ok(result.into()),
         Ok(Err(error)) => Err(error.into().0),
-        Err(error) => Err(Nack::Crash { error }),
+        Err(crash) => Err(crash),
     }
-}
-
-/// What a panic said.
-fn text(panic: &(dyn Any + Send)) -> Frame {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic").into()
 }
 
 /// The process is told to end.

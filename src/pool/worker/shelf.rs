@@ -57,13 +57,14 @@ impl Shelf {
     /// The next one; the error says whether there will be none any more.
     pub(super) fn try_take(&self) -> Result<Task, bool> {
         let mut state = self.state();
-        let task = state.tasks.pop_front().ok_or(state.closed)?;
+        let mut task = state.tasks.pop_front().ok_or(state.closed)?;
         let more = !state.tasks.is_empty();
         drop(state);
         if more {
             // A notice may have stood for more than one: it travels on.
             self.arrived.notify_one();
         }
+        task.begin();
         Ok(task)
     }
 

@@ -1,131 +1,57 @@
-//! One task in the hands of a worker.
+//! One task in the hands of a worker that takes its tasks one by one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::link::Link;
 use crate::message::{Frame, Message};
-use crate::pool::protocol::{FromWorker, Lease, Nack};
-
-/// What a worker knows of a task that it runs. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Job(pub(super) Arc<Inner>);
-
-#[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) lease: Lease,
-    pub(super) queue: Frame,
-    pub(super) body: Message,
-    pub(super) deadline: Option<Instant>,
-    pub(super) redelivered: bool,
-    pub(super) link: Arc<Link>,
-    pub(super) cancelled: std::sync::atomic::AtomicBool,
-    pub(super) told: Notify,
-}
-
-/// A part of an answer could not be sent: the broker is away, or has given the task to somebody else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the task is no longer this worker's")]
-#[non_exhaustive]
-pub struct TaskLost;
-
-impl Job {
-    /// What is to be done.
-    #[must_use]
-    pub fn body(&self) -> &Message {
-        &self.0.body
-    }
-
-    /// The queue that it came by.
-    #[must_use]
-    pub fn queue(&self) -> &Frame {
-        &self.0.queue
-    }
-
-    /// The broker's number of the task. Together with [`attempt`](Self::attempt) a fencing token: what is stored with
-    /// it can refuse what a worker does late that was taken for dead.
-    #[must_use]
-    pub fn id(&self) -> u64 {
-        self.0.lease.task.0
-    }
-
-    /// How often it has been given to a worker, this time included. It only grows.
-    #[must_use]
-    pub fn attempt(&self) -> u32 {
-        self.0.lease.attempt
-    }
-
-    /// Whether some worker may have begun it before.
-    #[must_use]
-    pub fn is_redelivered(&self) -> bool {
-        self.0.redelivered
-    }
-
-    /// What is left until its result is of no use; `None` if it always is.
-    #[must_use]
-    pub fn remaining(&self) -> Option<Duration> {
-        self.0.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
-    }
-
-    /// Whether its client has cancelled it, or its deadline is over.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        let told = self.0.cancelled.load(std::sync::atomic::Ordering::Relaxed);
-        told || self.remaining().is_some_and(|left| left.is_zero())
-    }
-
-    /// Waits until its client cancels it, or its deadline is over.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancelled, nothing has happened.
-    pub async fn cancelled(&self) {
-        loop {
-            let told = self.0.told.notified();
-            if self.is_cancelled() {
-                return;
-            }
-            match self.0.deadline {
-                Some(deadline) => drop(tokio::time::timeout_at(deadline, told).await),
-                None => told.await,
-            }
-        }
-    }
-
-    /// Sends a part of the answer, ahead of the result.
-    ///
-    /// # Errors
-    ///
-    /// If the broker cannot be reached now. The result can still be given later.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancelled before it is ready, nothing was sent.
-    pub async fn partial(&self, body: impl Into<Message>) -> Result<(), TaskLost> {
-        self.0.link.partial(FromWorker::Partial(self.0.lease, body.into())).await
-    }
-
-    pub(super) fn cancel(&self) {
-        self.0.cancelled.store(true, std::sync::atomic::Ordering::Relaxed);
-        self.0.told.notify_waiters();
-    }
-}
+use crate::pool::job::{Job, TaskLost};
+use crate::pool::protocol::{FromWorker, Nack};
 
 /// A task to be answered, from [`PullWorker::recv`](super::PullWorker::recv): by [`done`](Self::done), or given back. It
 /// dereferences to what is known of it. Dropped, it is [released](Self::release).
+///
+/// ```
+/// use std::time::Duration;
+/// use sinew::pool::{Task, TaskLost};
+///
+/// async fn answer(task: Task) -> Result<(), TaskLost> {
+///     match task.body().to_str() {
+///         Ok("later") => task.defer(Duration::from_secs(10)).await,
+///         Ok(text) => { let upper = text.to_uppercase(); task.done(upper).await }
+///         Err(_) => task.reject("no text").await,
+///     }
+/// }
+/// # let _ = answer;
+/// ```
 #[derive(Debug)]
 #[must_use = "dropped, it goes back to the broker"]
 pub struct Task {
     job: Job,
+    link: Arc<Link>,
+    /// When it was taken, if that is of interest.
+    begun: Option<Instant>,
+    /// From then on, if it has a trace.
+    span: Span,
     settled: bool,
 }
 
 impl Task {
-    pub(super) const fn new(job: Job) -> Self {
-        Self { job, settled: false }
+    pub(super) const fn new(job: Job, link: Arc<Link>) -> Self {
+        Self { job, link, begun: None, span: Span::none(), settled: false }
+    }
+
+    /// It is taken: from here on it counts as begun.
+    pub(super) fn begin(&mut self) {
+        self.begun = self.link.begin(self.job.lease());
+        self.span = self.job.span();
+    }
+
+    pub(super) const fn span(&self) -> &Span {
+        &self.span
     }
 
     pub(super) fn job(&self) -> &Job {
@@ -142,7 +68,7 @@ impl Task {
     ///
     /// Cancelled before it is ready, the task is released.
     pub async fn done(self, result: impl Into<Message>) -> Result<(), TaskLost> {
-        let lease = self.job.0.lease;
+        let lease = self.job.lease();
         self.settle(FromWorker::Done(lease, result.into())).await
     }
 
@@ -203,13 +129,12 @@ impl Task {
     }
 
     pub(super) async fn nack(self, nack: Nack) -> Result<(), TaskLost> {
-        let lease = self.job.0.lease;
+        let lease = self.job.lease();
         self.settle(FromWorker::Nack(lease, nack)).await
     }
 
     async fn settle(mut self, answer: FromWorker) -> Result<(), TaskLost> {
-        let link = self.job.0.link.clone();
-        let settled = link.settle(self.job.0.lease, answer).await;
+        let settled = self.link.settle(self.job.lease(), answer, self.begun).await;
         self.settled = true;
         settled
     }
@@ -226,8 +151,8 @@ impl std::ops::Deref for Task {
 impl Drop for Task {
     fn drop(&mut self) {
         if !self.settled {
-            let lease = self.job.0.lease;
-            self.job.0.link.settle_now(lease, FromWorker::Nack(lease, Nack::Release));
+            let lease = self.job.lease();
+            self.link.settle_now(lease, FromWorker::Nack(lease, Nack::Release));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Scheduler;
+use super::super::config::OVERHEAD;
 use super::super::task::Place;
 use crate::pool::strategy::Seat;
 
@@ -35,6 +36,8 @@ impl Scheduler {
         }
         let totals = self.totals();
         assert_eq!((totals.waiting, totals.in_flight), (waiting, in_flight));
+        let taken = self.tasks.slab.iter().map(|(_, task)| task.body.size() + OVERHEAD);
+        assert_eq!(self.taken, taken.sum::<usize>());
         for (ix, queue) in (0..).zip(&self.queues) {
             let counted = per_queue.get(&ix).copied().unwrap_or_default();
             assert_eq!((queue.waiting, queue.bytes, queue.in_flight), counted, "queue {ix}");

@@ -32,6 +32,23 @@ fn g12_a_silent_worker_is_suspected_then_given_up() {
 }
 
 #[test]
+fn g12_nobody_is_given_up_for_a_silence_that_was_not_listened_to() {
+    let mut rig = rig();
+    let worker = rig.worker("w", 2);
+    let client = rig.client("c");
+    rig.submit(client, "1");
+    let given = rig.one();
+    // The broker's process is stopped for a minute; its last deadline was in a second or two.
+    rig.now = rig.now + seconds(60);
+    rig.on(Event::Late(seconds(58)));
+    rig.say(worker, FromWorker::Heartbeat);
+    rig.done(&given);
+    assert_eq!((rig.scheduler.totals().silent, rig.scheduler.totals().ended), (0, 1));
+    rig.pass(seconds(6));
+    assert_eq!(rig.scheduler.totals().silent, 1);
+}
+
+#[test]
 fn a_worker_that_was_suspected_in_vain_flaps_nothing() {
     let mut rig = rig();
     let worker = rig.worker("w", 1);
