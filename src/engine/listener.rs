@@ -25,7 +25,7 @@ pub(crate) async fn listen(core: Arc<Core>, listener: Listener, endpoint: Arc<st
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            accepted = acceptor.accept() => accepted,
+            accepted = async { pending.room().await; acceptor.accept().await } => accepted,
         };
         match accepted {
             Ok(stream) => {

@@ -2,13 +2,21 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+
+/// How long a handshake with a process of this host has, before a newcomer may take its place.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The handshakes in progress, oldest first.
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
     list: Arc<Mutex<List>>,
+    /// A place has become free.
+    freed: Arc<Notify>,
     max: usize,
 }
 
@@ -22,6 +30,7 @@ struct List {
 struct Entry {
     id: u64,
     source: Option<IpAddr>,
+    since: Instant,
     evict: CancellationToken,
 }
 
@@ -29,6 +38,7 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Place {
     list: Arc<Mutex<List>>,
+    freed: Arc<Notify>,
     id: u64,
     /// Cancelled when the place goes to somebody else.
     pub(super) evicted: CancellationToken,
@@ -36,17 +46,35 @@ pub(super) struct Place {
 
 impl Pending {
     pub(super) fn new(max: usize) -> Self {
-        Self { list: Arc::default(), max: max.max(1) }
+        Self { list: Arc::default(), freed: Arc::default(), max: max.max(1) }
+    }
+
+    /// Waits, a little, while all places are taken and this host's own processes have most of them. Thousands of
+    /// sockets that connect at once would otherwise put each other out, and none come through; the kernel keeps the
+    /// newcomers meanwhile. Other hosts are not waited for: that would let a flood of theirs hold up everybody.
+    ///
+    /// Cancel-safe: nothing happens on the way.
+    pub(super) async fn room(&self) {
+        loop {
+            let freed = self.freed.notified();
+            let Some(patience) = self.lock().patience(self.max) else { return };
+            if timeout_at(patience, freed).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place for a new handshake. A source that has an eighth of all places (the loopback is
     /// exempt) loses its oldest; when all are taken, the source that has most loses its oldest.
     /// The newcomer always gets in: a flood evicts itself.
     pub(super) fn enter(&self, source: Option<IpAddr>) -> Place {
-        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list = self.lock();
         let share = (self.max / 8).max(1);
-        let limited = source.is_some_and(|ip| !ip.is_loopback());
-        if limited && list.count(source) >= share {
+        if !is_local(source) && list.count(source) >= share {
             list.evict_oldest(source);
         } else if list.slots.len() >= self.max {
             let busiest = list.busiest();
@@ -54,12 +82,27 @@ impl Pending {
         }
         list.next += 1;
         let (id, evicted) = (list.next, CancellationToken::new());
-        list.slots.push(Entry { id, source, evict: evicted.clone() });
-        Place { list: self.list.clone(), id, evicted }
+        list.slots.push(Entry { id, source, since: Instant::now(), evict: evicted.clone() });
+        Place { list: self.list.clone(), freed: self.freed.clone(), id, evicted }
     }
 }
 
+/// Over ipc there is no address.
+fn is_local(source: Option<IpAddr>) -> bool {
+    source.is_none_or(|ip| ip.is_loopback())
+}
+
 impl List {
+    /// Until when whoever is to lose his place may keep it.
+    fn patience(&self, max: usize) -> Option<Instant> {
+        if self.slots.len() < max {
+            return None;
+        }
+        let busiest = Some(self.busiest()).filter(|source| is_local(*source))?;
+        let oldest = self.slots.iter().find(|entry| entry.source == busiest)?;
+        Some(oldest.since + PATIENCE).filter(|patience| *patience > Instant::now())
+    }
+
     fn count(&self, source: Option<IpAddr>) -> usize {
         self.slots.iter().filter(|entry| entry.source == source).count()
     }
@@ -80,6 +123,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.slots.retain(|entry| entry.id != self.id);
+        drop(list);
+        self.freed.notify_one();
     }
 }
 

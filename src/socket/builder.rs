@@ -199,9 +199,10 @@ macro_rules! common {
             ipv6(on: bool) => transport.ipv6 = on
         }
         crate::socket::builder::set! {
-            /// Connections that wait to be accepted, per listener. Default: 100.
+            /// Connections that wait to be accepted, per listener. Default: 4096, or the system's limit if that is less.
             ///
-            /// libzmq: `ZMQ_BACKLOG`
+            /// libzmq: `ZMQ_BACKLOG`, which is 100: when more connect at once, the system lets each of the rest try
+            /// again after 1, 3 and 7 seconds.
             backlog(connections: u32) => transport.backlog = connections
         }
         crate::socket::builder::set! {

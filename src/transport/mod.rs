@@ -72,7 +72,7 @@ impl Default for TransportOptions {
             tos: None,
             bind_to_device: None,
             user_timeout: None,
-            backlog: 100,
+            backlog: 4096,
             ipv6: false,
             connect_timeout: None,
         }

@@ -168,6 +168,19 @@ async fn d3_a_flood_of_silent_peers_evicts_itself_and_never_the_newcomer() {
     assert!((32..=33).contains(&pull.stats().refused));
 }
 
+/// D3: this host's own processes are not a flood, however many connect at once.
+#[tokio::test]
+async fn d3_peers_of_this_host_that_connect_at_once_do_not_put_each_other_out() {
+    let pull = Pull::builder().max_pending_handshakes(8).build().unwrap();
+    let endpoint = bind(&pull).await;
+    let crowd: Vec<_> = (0..200).map(|_| Push::new()).collect();
+    for push in &crowd {
+        push.connect(&endpoint[..]).await.unwrap();
+    }
+    pull.wait_for_peers(crowd.len()).soon().await.unwrap();
+    assert_eq!(pull.stats().refused, 0);
+}
+
 /// Limits T6, as far as it goes without CURVE: a peer is invisible to routing until it is ready.
 #[tokio::test]
 async fn t6_silent_peers_are_invisible() {
