@@ -31,6 +31,9 @@ pub(crate) struct Inbox {
     announce: bool,
     /// A SUB's own subscriptions: its publisher may filter late or not at all (B6.2).
     pub(crate) filter: Option<Filter>,
+    /// REQ, REP: whether an envelope that is just a delimiter is taken off on the way; a message of one frame needs no
+    /// allocation.
+    pub(crate) open_envelopes: bool,
     closed: bool,
     /// Receives until the receiver lets other tasks run.
     until_yield: usize,
@@ -118,6 +121,8 @@ pub(crate) struct Pull {
 pub(crate) enum Popped {
     /// A message, put where the caller wanted it.
     Message(PeerKey),
+    /// The same, without the delimiter that was all of its envelope; only from an inbox that is told to.
+    Body(PeerKey),
     /// A peer has come; before any of its messages.
     Arrived(PeerKey, Name),
     /// A peer is gone; after all of its messages.
@@ -456,6 +461,7 @@ impl Inbox {
                 self.receivers.wake(1, wakes);
                 return Some(Popped::Arrived(key, id));
             }
+            let body = self.open_envelopes && pipe.queue.is_empty() && pipe.wire.skip_delimiter();
             if pipe.pop(message, wakes) {
                 // A source may have more, and tells us only if it was found empty; and an end may
                 // have to be announced.
@@ -473,7 +479,7 @@ impl Inbox {
                     // A wake-up may have stood for more than one message: it travels on.
                     self.receivers.wake(1, wakes);
                 }
-                return Some(Popped::Message(key));
+                return Some(if body { Popped::Body(key) } else { Popped::Message(key) });
             }
             pipe.active = false;
             pipe.release();
@@ -540,7 +546,7 @@ impl Inbox {
         let received = self.received;
         let (mut dropped, mut message) = (0, Message::new());
         while let Some(popped) = self.pop(&mut message, wakes) {
-            dropped += usize::from(matches!(popped, Popped::Message(_)));
+            dropped += usize::from(matches!(popped, Popped::Message(_) | Popped::Body(_)));
         }
         self.received = received;
         dropped

@@ -15,6 +15,8 @@ pub(crate) struct Received {
     blocks: VecDeque<Bytes>,
     messages: usize,
     bytes: usize,
+    /// Bytes of the first message that have been taken off already.
+    skipped: usize,
 }
 
 impl Received {
@@ -67,11 +69,29 @@ impl Received {
         std::hint::black_box(lines.map(|(first, second)| (first.copied(), second.copied())));
     }
 
+    /// Takes the delimiter off a message of that and one more frame, which is then the first message; says whether it
+    /// was one. The two bytes still count as part of it.
+    pub(crate) fn skip_delimiter(&mut self) -> bool {
+        let Some(block) = self.blocks.front_mut() else { return false };
+        let header = |bytes: &[u8]| Header::parse(bytes).ok().flatten();
+        let Some(delimiter) = header(block).filter(|header| header.more && header.len == 0) else {
+            return false;
+        };
+        let body = block.get(delimiter.header_len..).and_then(header);
+        let lone = body.is_some_and(|body| !body.more);
+        if lone {
+            block.advance(delimiter.header_len);
+            self.skipped = delimiter.header_len;
+        }
+        lone
+    }
+
     /// Takes the first message out and puts it into `message`; says what its size on the wire was.
     #[inline]
     pub(crate) fn pop(&mut self, message: &mut Message) -> Option<usize> {
         let (more, size) = self.frame(message.start())?;
         self.messages = self.messages.saturating_sub(1);
+        let size = size + std::mem::take(&mut self.skipped);
         let size = if more { self.rest(message, size) } else { size };
         self.bytes = self.bytes.saturating_sub(size);
         Some(size)

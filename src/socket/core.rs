@@ -55,7 +55,7 @@ pub(crate) enum Turn {
     /// REQ: this peer has the request, and marks its reply with this number if it has one. If the
     /// peer is lost, only a reply that is there already can still be received.
     AwaitReply { peer: PeerKey, number: Option<[u8; 4]>, lost: bool },
-    /// REP: the reply goes to this peer, behind this envelope.
+    /// REP: the reply goes to this peer, behind this envelope; an empty one stands for the delimiter alone.
     MustReply { peer: PeerKey, envelope: Vec<Frame> },
     /// XPUB: whose subscription was received last (B5.13).
     Subscriber(PeerKey),
@@ -130,7 +130,8 @@ impl Core {
         let send_mark = options.send_mark();
         let filter = (kind == SocketType::Sub).then(|| Filter::new(&pattern.topics, pattern.invert_matching));
         let mut outbox = Outbox::new(route, send_mark, send_mark.turn(), is_lockstep(kind));
-        let inbox = Inbox::new(options.recv_mark(), pattern.announce, filter);
+        let mut inbox = Inbox::new(options.recv_mark(), pattern.announce, filter);
+        inbox.open_envelopes = is_lockstep(kind);
         Arc::new_cyclic(|core| Self {
             kind,
             outbox: {

@@ -1,6 +1,7 @@
 //! The verbs of any socket type in one form, for the proxy: a ROUTER's messages have the routing id in front.
 
 use super::core::{Core, Offer, Take, Turn};
+use super::rep::DELIMITER;
 use super::router::RoutingId;
 use super::{publish, push, rep, router, xsub};
 use crate::message::Message;
@@ -79,7 +80,8 @@ pub(crate) fn put_back(core: &Core, from: PeerKey, mut message: Message) {
         SocketType::Router => drop(message.pop_front()),
         SocketType::Rep => {
             if let Turn::MustReply { envelope, .. } = std::mem::take(&mut *core.turn.lock()) {
-                envelope.into_iter().rev().for_each(|frame| message.push_front(frame));
+                let envelope = if envelope.is_empty() { &DELIMITER[..] } else { &envelope };
+                envelope.iter().rev().for_each(|frame| message.push_front(frame.clone()));
             }
         }
         _ => {}

@@ -25,6 +25,9 @@ lifecycle!(Rep, RepBuilder, SocketType::Rep);
 sends!(Rep, offer);
 receives!(Rep, Message, take);
 
+/// The envelope of a request that came without one of its own.
+pub(super) static DELIMITER: [Frame; 1] = [Frame::new()];
+
 /// A message with its envelope set apart: all frames up to the first empty one (B2.1). An envelope that is not
 /// followed by a body is none (B2.2).
 fn open(message: &mut Message) -> Option<Vec<Frame>> {
@@ -47,8 +50,12 @@ pub(super) fn take(core: &Core) -> impl Take<Message> {
             return Some(Err(RecvError::OutOfTurn));
         }
         while let Some(popped) = inbox.pop(message, wakes) {
-            let Popped::Message(peer) = popped else { continue };
-            if let Some(envelope) = open(message) {
+            let (peer, envelope) = match popped {
+                Popped::Message(peer) => (peer, open(message)),
+                Popped::Body(peer) => (peer, Some(Vec::new())),
+                Popped::Arrived(..) | Popped::Gone(..) => continue,
+            };
+            if let Some(envelope) = envelope {
                 *turn = Turn::MustReply { peer, envelope };
                 return Some(Ok(()));
             }
@@ -66,6 +73,7 @@ pub(super) fn offer(core: &Core) -> impl Offer {
         let mut turn = core.turn.lock();
         let Turn::MustReply { peer, envelope } = &*turn else { return Err(Refusal::OutOfTurn) };
         // The key is the pipe's, not the name's: whoever has the name now did not ask (B2.4).
+        let envelope = if envelope.is_empty() { &DELIMITER[..] } else { envelope };
         match outbox.send_to(*peer, envelope, message, wakes) {
             Err(Refusal::NoPeer) => outbox.counters.dropped_no_peer += 1,
             Err(Refusal::Full) => outbox.miss(*peer, wakes),

@@ -103,8 +103,12 @@ fn take(core: &Core) -> impl Take<Message> {
         let mut turn = core.turn.lock();
         let Turn::AwaitReply { peer, number, lost } = *turn else { return Some(Err(RecvError::OutOfTurn)) };
         while let Some(popped) = inbox.pop(message, wakes) {
-            let Popped::Message(from) = popped else { continue };
-            if from == peer && open(message, number.as_ref()) {
+            let (from, opened) = match popped {
+                Popped::Message(from) => (from, open(message, number.as_ref())),
+                Popped::Body(from) => (from, number.is_none()),
+                Popped::Arrived(..) | Popped::Gone(..) => continue,
+            };
+            if from == peer && opened {
                 *turn = Turn::Idle;
                 return Some(Ok(()));
             }

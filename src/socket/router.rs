@@ -114,7 +114,7 @@ fn take_event(
 ) -> Option<Result<(), RecvError>> {
     let mut message = Message::new();
     *event = Some(match inbox.pop(&mut message, wakes)? {
-        Popped::Message(peer) => {
+        Popped::Message(peer) | Popped::Body(peer) => {
             let mut id = RoutingId::default();
             id.set(inbox, peer);
             RouterEvent::Message(id, message)
