@@ -91,7 +91,7 @@ impl Received {
     pub(crate) fn pop(&mut self, message: &mut Message) -> Option<usize> {
         let (more, size) = self.frame(message.start())?;
         self.messages = self.messages.saturating_sub(1);
-        let size = size + std::mem::take(&mut self.skipped);
+        let size = size.saturating_add(std::mem::take(&mut self.skipped));
         let size = if more { self.rest(message, size) } else { size };
         self.bytes = self.bytes.saturating_sub(size);
         Some(size)
