@@ -166,9 +166,12 @@ impl<K: Copy + Ord> Trie<K> {
         let mut rest = topic;
         let mut at = Some(ROOT);
         while let Some(node) = at.and_then(|at| self.nodes.get(at)) {
-            // The root's label is empty, and comparing nothing with memory that is not there can cost a processor
-            // hundreds of cycles.
-            let tail = if node.len == 0 { Some(rest) } else { rest.strip_prefix(self.label(node)) };
+            // A child was found by the first byte of its label, and the root has none: often there is nothing to look
+            // at. Comparing nothing with memory that is not there can cost a processor hundreds of cycles.
+            let tail = match node.len {
+                0 | 1 => rest.get(usize::from(node.len)..),
+                _ => rest.strip_prefix(self.label(node)),
+            };
             let Some(tail) = tail else { return };
             if let Some(key) = node.key {
                 f(key);
@@ -184,7 +187,7 @@ impl<K: Copy + Ord> Trie<K> {
 
     #[inline]
     fn child(&self, node: &Node<K>, byte: u8) -> Option<u32> {
-        if let Some(fan) = self.wides.get(node.wide).and_then(|wide| wide.fan.as_deref()) {
+        if let Some(fan) = self.wides.get(node.wide).and_then(|wide| wide.fan.as_ref()) {
             return fan.get(byte);
         }
         let mut at = node.child;

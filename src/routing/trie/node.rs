@@ -1,7 +1,8 @@
 //! What the tree is made of: a node, and what only some nodes need.
 
+use thin_vec::ThinVec;
+
 use super::NIL;
-use super::slab::reserve;
 
 #[derive(Debug)]
 pub(super) struct Node<K> {
@@ -30,7 +31,7 @@ pub(super) struct Wide<K> {
     pub(super) keys: Vec<K>,
     /// An index of the children when they are many. The list of siblings stays, and is what a walk
     /// follows.
-    pub(super) fan: Option<Box<Fan>>,
+    pub(super) fan: Option<Fan>,
 }
 
 impl<K> Default for Wide<K> {
@@ -39,38 +40,45 @@ impl<K> Default for Wide<K> {
     }
 }
 
-/// Children by their first byte: a bit for each byte, and the children in order. A child is found
-/// by the number of bits before its own.
-#[derive(Debug, Default)]
-pub(super) struct Fan {
-    bits: [u64; 4],
-    /// The bits set in the words before each word.
-    before: [u8; 4],
-    children: Vec<u32>,
+/// Children by their first byte: 256 bits, one for each byte, and behind them the children in order. A child is found
+/// by the number of bits before its own. In one piece, because with many topics each piece is a cache miss.
+#[derive(Debug)]
+pub(super) struct Fan(ThinVec<u32>);
+
+/// Words of 32 bits.
+const BITS: usize = 8;
+
+impl Default for Fan {
+    fn default() -> Self {
+        Self(std::iter::repeat_n(0, BITS).collect())
+    }
 }
 
 impl Fan {
     pub(super) fn len(&self) -> usize {
-        self.children.len()
+        self.0.len().saturating_sub(BITS)
     }
 
     #[inline]
     pub(super) fn get(&self, byte: u8) -> Option<u32> {
         let (place, held) = self.place(byte);
-        if held { self.children.get(place).copied() } else { None }
+        if held { self.0.get(place).copied() } else { None }
     }
 
     /// The last child whose byte is below this one.
     pub(super) fn before(&self, byte: u8) -> Option<u32> {
-        let place = self.place(byte).0.checked_sub(1)?;
-        self.children.get(place).copied()
+        let place = self.place(byte).0.checked_sub(1).filter(|&place| place >= BITS)?;
+        self.0.get(place).copied()
     }
 
     pub(super) fn insert(&mut self, byte: u8, child: u32) {
         let (place, held) = self.place(byte);
         if !held {
-            reserve(&mut self.children, 1);
-            self.children.insert(place, child);
+            if self.0.len() == self.0.capacity() {
+                // As the slabs grow: doubling would cost a flood of subscriptions up to twice its memory.
+                self.0.reserve_exact(self.len() / 8 + 4);
+            }
+            self.0.insert(place, child);
             self.flip(byte);
         }
     }
@@ -78,33 +86,28 @@ impl Fan {
     pub(super) fn remove(&mut self, byte: u8) {
         let (place, held) = self.place(byte);
         if held {
-            self.children.remove(place);
+            self.0.remove(place);
             self.flip(byte);
         }
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut u32> {
-        self.children.iter_mut()
+        self.0.iter_mut().skip(BITS)
     }
 
-    /// How many children come before `byte`, and whether it has one itself.
+    /// Where the child of `byte` is or would be, and whether it is there.
     #[inline]
     fn place(&self, byte: u8) -> (usize, bool) {
-        let (word, bit) = (usize::from(byte / 64), 1_u64 << (byte % 64));
-        let bits = self.bits.get(word).copied().unwrap_or_default();
-        let before = self.before.get(word).copied().unwrap_or_default();
-        let place = usize::from(before) + (bits & (bit - 1)).count_ones() as usize;
-        (place, bits & bit != 0)
+        let (word, bit) = (usize::from(byte / 32), 1_u32 << (byte % 32));
+        let words = self.0.get(..BITS).unwrap_or_default();
+        let bits = words.get(word).copied().unwrap_or_default();
+        let before: u32 = words.iter().take(word).map(|bits| bits.count_ones()).sum();
+        (BITS + (before + (bits & (bit - 1)).count_ones()) as usize, bits & bit != 0)
     }
 
     fn flip(&mut self, byte: u8) {
-        let mut before = 0;
-        for ((bits, count), word) in self.bits.iter_mut().zip(&mut self.before).zip(0..) {
-            if word == byte / 64 {
-                *bits ^= 1 << (byte % 64);
-            }
-            *count = before;
-            before = before.wrapping_add(bits.count_ones() as u8);
+        if let Some(bits) = self.0.get_mut(usize::from(byte / 32)) {
+            *bits ^= 1 << (byte % 32);
         }
     }
 }

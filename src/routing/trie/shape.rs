@@ -110,7 +110,7 @@ impl<K: Copy + Ord> Trie<K> {
         } else if self.children(parent).count() > LIST_MAX {
             let fan = self.children(parent).map(|(at, byte)| (byte, at)).collect();
             if let Some(wide) = self.widen(parent) {
-                wide.fan = Some(Box::new(fan));
+                wide.fan = Some(fan);
             }
         }
     }
@@ -150,7 +150,7 @@ impl<K: Copy + Ord> Trie<K> {
 
     fn fan_mut(&mut self, at: u32) -> Option<&mut Fan> {
         let wide = self.nodes.get(at)?.wide;
-        self.wides.get_mut(wide)?.fan.as_deref_mut()
+        self.wides.get_mut(wide)?.fan.as_mut()
     }
 
     /// In the order of their bytes.
@@ -191,7 +191,7 @@ impl<K: Copy + Ord> Trie<K> {
                 node.child = find(&moved, node.child);
                 node.sibling = find(&moved, node.sibling);
             }
-            for fan in self.wides.items.iter_mut().filter_map(|wide| wide.fan.as_deref_mut()) {
+            for fan in self.wides.items.iter_mut().filter_map(|wide| wide.fan.as_mut()) {
                 fan.iter_mut().for_each(|child| *child = find(&moved, *child));
             }
         }
