@@ -85,7 +85,7 @@ impl Scheduler {
         let well = matches!(nack, Nack::Release | Nack::Defer { .. });
         let Some(ix) = self.take_back(worker, lease, well) else { return };
         let queue = self.tasks.get(ix).map(|task| task.queue);
-        let policy = queue.and_then(|queue| self.queue(queue)).map(|queue| &queue.policy);
+        let policy = queue.and_then(|queue| self.queue(queue)).map(|queue| &*queue.policy);
         let Some((delivery, retry)) = policy.map(|policy: &Policy| (policy.delivery, policy.retry)) else {
             return;
         };

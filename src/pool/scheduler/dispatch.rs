@@ -192,7 +192,7 @@ impl Scheduler {
         let Some(worker) = self.workers.get_mut(ix) else { return };
         let (open, in_flight) = (worker.open(), worker.in_flight);
         worker.available = open;
-        for Membership { queue, class, seat } in &worker.memberships {
+        for Membership { queue, class, seat } in worker.memberships.iter() {
             let queue = self.queues.get_mut(*queue as usize);
             if let Some(class) = queue.and_then(|queue| queue.class(*class)) {
                 class.set_in_flight(*seat, in_flight);
@@ -214,8 +214,8 @@ impl Scheduler {
             self.dispatch(queue);
         }
         let Some(worker) = self.workers.get_mut(ix) else { return };
-        let (count, start) = (worker.memberships.len(), worker.turn);
-        worker.turn = if start + 1 < count { start + 1 } else { 0 };
+        let (count, start) = (worker.memberships.len(), worker.turn as usize);
+        worker.turn = if start + 1 < count { worker.turn + 1 } else { 0 };
         for step in 0..count {
             let Some(worker) = self.workers.get(ix) else { return };
             let Some(Membership { queue, .. }) = worker.memberships.get((start + step) % count).copied()

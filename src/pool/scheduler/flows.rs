@@ -31,6 +31,12 @@ pub(super) struct Flow {
     links: Links,
 }
 
+impl Flow {
+    const fn owner(&self) -> (u16, u8, Ix) {
+        (self.class, self.level, self.client)
+    }
+}
+
 impl Linked for Flow {
     fn links(&mut self, _: usize) -> &mut Links {
         &mut self.links
@@ -41,11 +47,15 @@ impl Linked for Flow {
     }
 }
 
+/// So many flows are searched without a table: most queues have fewer, and a flow comes and goes with a lone task.
+const FEW: usize = 4;
+
 /// All flows of a queue.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
     slab: Slab<Flow>,
-    by_owner: HashMap<(u16, u8, Ix), Ix, RandomState>,
+    /// Empty, or of all flows.
+    by_owner: Box<HashMap<(u16, u8, Ix), Ix, RandomState>>,
 }
 
 impl Flows {
@@ -54,11 +64,26 @@ impl Flows {
     }
 
     fn of(&mut self, class: u16, level: u8, client: Ix) -> Ix {
-        let slab = &mut self.slab;
-        *self.by_owner.entry((class, level, client)).or_insert_with(|| {
-            let (tasks, links) = (List::default(), Links::NONE);
-            insert(slab, Flow { client, class, level, tasks, in_flight: 0, balance: TURN, links })
-        })
+        let owner = (class, level, client);
+        let known = if self.by_owner.is_empty() {
+            self.slab.iter().find(|(_, flow)| flow.owner() == owner).and_then(|(ix, _)| Ix::try_from(ix).ok())
+        } else {
+            self.by_owner.get(&owner).copied()
+        };
+        known.unwrap_or_else(|| self.add(owner))
+    }
+
+    fn add(&mut self, owner: (u16, u8, Ix)) -> Ix {
+        let ((class, level, client), tasks, links) = (owner, List::default(), Links::NONE);
+        let flow = Flow { client, class, level, tasks, in_flight: 0, balance: TURN, links };
+        let ix = insert(&mut self.slab, flow);
+        if !self.by_owner.is_empty() {
+            self.by_owner.insert(owner, ix);
+        } else if self.slab.len() > FEW {
+            let all = self.slab.iter().filter_map(|(ix, flow)| Some((flow.owner(), Ix::try_from(ix).ok()?)));
+            self.by_owner.extend(all);
+        }
+        ix
     }
 
     /// A task of the flow goes to a worker, and is charged for: `cost` 1 is an average one.
@@ -82,20 +107,27 @@ impl Flows {
             && flow.in_flight == 0
             && flow.tasks.is_empty()
         {
-            self.by_owner.remove(&(flow.class, flow.level, flow.client));
+            if !self.by_owner.is_empty() {
+                self.by_owner.remove(&flow.owner());
+            }
             self.slab.remove(ix as usize);
+            if self.slab.is_empty() {
+                // Without holes, so that a search sees no more than a few places.
+                self.slab.clear();
+            }
         }
     }
 }
 
 /// The levels of one class of tasks.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Levels {
-    /// The flows that have tasks, in the order of their turns.
-    rings: [List; LEVELS as usize],
+    len: u32,
     /// Bit n: level n has tasks.
     filled: u16,
-    len: u32,
+    /// The flows that have tasks, in the order of their turns.
+    rings: [List; LEVELS as usize],
 }
 
 impl Levels {
@@ -167,10 +199,11 @@ impl Levels {
 
 /// Which level goes next: each twice as often as the one below, or always the highest.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Drain {
+    now: u64,
     /// When each level is next, in steps of the highest one.
     due: [u64; LEVELS as usize],
-    now: u64,
 }
 
 impl Drain {
