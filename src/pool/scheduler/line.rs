@@ -60,7 +60,7 @@ impl Scheduler {
         }
         task.place = Place::Ready;
         if let Some(class) = queue.classes.get_mut(usize::from(task.class)) {
-            class.levels.push(&mut queue.flows, &mut self.tasks, ix, front);
+            class.levels.push(&mut self.flows, &mut queue.lone, &mut self.tasks, ix, front);
         }
     }
 
@@ -98,7 +98,7 @@ impl Scheduler {
         match place {
             Place::Ready => {
                 if let Some(class) = queue.classes.get_mut(usize::from(class)) {
-                    class.levels.remove(&mut queue.flows, &mut self.tasks, ix);
+                    class.levels.remove(&mut self.flows, &mut queue.lone, &mut self.tasks, ix);
                 }
             }
             Place::KeyWait => {

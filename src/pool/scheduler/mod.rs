@@ -64,6 +64,7 @@ pub use self::figures::{Availability, QueueFigures, WorkerFigures};
 pub(crate) use self::task::End;
 
 use self::clients::Clients;
+use self::flows::Flows;
 use self::links::{Ix, NIL};
 use self::memory::{Limits, Memory};
 use self::queue::Queue;
@@ -87,6 +88,7 @@ pub(crate) struct Scheduler {
     tasks: Tasks,
     /// A queue is never removed; there are at most `Config::max_queues`.
     queues: Vec<Queue>,
+    flows: Flows,
     /// By the hash of its name, or the next number that is free: see [`Scheduler::find_queue`].
     queue_names: HashMap<u64, Ix, RandomState>,
     /// That of the queues that have none of their own. They share it, and with it a place in the processor's caches.
@@ -125,6 +127,7 @@ impl Scheduler {
             wheel: Wheel::new(),
             tasks: Tasks::new(salt),
             queues: Vec::new(),
+            flows: Flows::default(),
             queue_names: HashMap::default(),
             policy,
             topics: HashMap::default(),

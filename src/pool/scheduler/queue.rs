@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::class::Class;
 use super::counters::Counters;
 use super::dead::DeadLetters;
-use super::flows::{Drain, Flows};
+use super::flows::Drain;
 use super::keys::Keys;
 use super::links::{Ix, NIL};
 use super::rate::Gate;
@@ -37,7 +37,9 @@ pub(super) struct Queue {
     pub(super) pace: f64,
     pub(super) last_end: Time,
     /// Whose turn it is of the classes.
-    turn: usize,
+    turn: u32,
+    /// One of its flows, if it has any; see [`Flows`](super::flows::Flows).
+    pub(super) lone: Ix,
     // 64
     pub(super) policy: Arc<Policy>,
     /// The first is for tasks without tags.
@@ -46,14 +48,12 @@ pub(super) struct Queue {
     pub(super) gate: Option<Box<Gate>>,
     /// Clients that are not read from until there is room.
     pub(super) stopped: Vec<Session>,
-    // 128
-    pub(super) flows: Flows,
-    pub(super) name: Frame,
-    // 256
+    // 128: of the counters, the first few
     pub(super) counters: Counters,
     seed: u64,
     pub(super) dead: Box<DeadLetters>,
-    // 384
+    // 256
+    pub(super) name: Frame,
     pub(super) drain: Drain,
     pub(super) keys: Keys,
 }
@@ -77,7 +77,7 @@ impl Queue {
             classes: vec![Class::new(Vec::new(), &policy, seed)],
             gate: gate(&policy),
             policy,
-            flows: Flows::default(),
+            lone: NIL,
             drain: Drain::default(),
             keys: Keys::default(),
             gate_timer: NIL,
@@ -153,9 +153,9 @@ impl Queue {
         let open = |class: &Class| if class.can_give() { class.levels.filled() } else { 0 };
         let filled = self.classes.iter().fold(0, |filled, class| filled | open(class));
         let level = self.drain.choose(filled, self.policy.strict_priority)?;
-        let count = self.classes.len();
+        let (count, turn) = (self.classes.len(), self.turn as usize);
         let class = (0..count)
-            .map(|step| (self.turn + step) % count)
+            .map(|step| (turn + step) % count)
             .find(|index| self.classes.get(*index).is_some_and(|class| open(class) & 1 << level != 0))?;
         Some((level, u16::try_from(class).ok()?))
     }
@@ -163,7 +163,7 @@ impl Queue {
     /// A task of this level and class went.
     pub(super) fn advance(&mut self, level: u8, class: u16) {
         self.drain.advance(level);
-        self.turn = usize::from(class) + 1;
+        self.turn = u32::from(class) + 1;
     }
 
     pub(super) fn set_policy(&mut self, policy: Policy) {

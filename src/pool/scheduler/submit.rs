@@ -203,7 +203,7 @@ impl Scheduler {
         let heads = queue.classes.iter().flat_map(|class| {
             let parked = (0..).map_while(|index| class.parked(crate::pool::strategy::Seat::new(index)));
             let others = parked.filter_map(super::links::List::front).chain(class.solo.front());
-            class.levels.heads(&queue.flows).chain(others)
+            class.levels.heads(&self.flows).chain(others)
         });
         heads.min_by_key(|ix| self.tasks.get(*ix).map(|task| (task.submitted, task.serial)))
     }
