@@ -92,7 +92,7 @@ impl Scheduler {
             self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
             return;
         };
-        if self.admit(session, id, queue_ix, body.size()) {
+        if self.admit(session, id, queue_ix, body.footprint()) {
             self.accept(Request { session, client, id, queue: queue_ix, class, options, body });
             self.dispatch(queue_ix);
         }
@@ -126,7 +126,7 @@ impl Scheduler {
                 queue.counters.repeated += 1;
             }
         }
-        if !fresh.iter().all(|(queue, _)| self.admit(session, id, *queue, body.size())) {
+        if !fresh.iter().all(|(queue, _)| self.admit(session, id, *queue, body.footprint())) {
             return;
         }
         if std::mem::take(&mut options.ack) {
@@ -217,7 +217,7 @@ impl Scheduler {
         let Some(queue) = self.queues.get_mut(queue_ix as usize) else { return };
         queue.counters.accepted += 1;
         self.totals.accepted += 1;
-        self.taken += body.size() + OVERHEAD;
+        self.taken += body.footprint() + OVERHEAD;
         let budget = options.budget.or(queue.policy.ttl);
         let named = options.dedup.clone();
         let extra = (options.key.is_some() || named.is_some())
