@@ -289,6 +289,16 @@ impl Message {
         self.frames().map(|frame| frame.len()).sum()
     }
 
+    /// What it takes, for limits on memory: its payload, and the place of each frame after the first, so that many
+    /// empty ones are not nothing. The first lies in the message.
+    #[inline]
+    pub(crate) fn footprint(&self) -> usize {
+        if self.rest.is_empty() {
+            return self.first.len();
+        }
+        self.size() + self.rest.len() * size_of::<Frame>()
+    }
+
     /// The frames in order.
     #[inline]
     pub fn frames(&self) -> impl DoubleEndedIterator<Item = &Frame> {

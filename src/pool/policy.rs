@@ -136,7 +136,8 @@ impl Policy {
         self
     }
 
-    /// How many payload bytes may wait: 1 GiB unless set. Then [`Policy::overflow`] decides.
+    /// How many bytes of tasks may wait: 1 GiB unless set. Counted are their payload, and 80 for each frame of a body
+    /// after the first. Then [`Policy::overflow`] decides.
     #[must_use]
     pub const fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;

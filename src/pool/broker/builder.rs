@@ -127,7 +127,7 @@ impl BrokerBuilder {
         self
     }
 
-    /// What all its tasks may take together, in bytes: their payload, and 256 for each. What comes on top of it is refused
+    /// What all its tasks may take together, in bytes: their bodies, and 256 for each. What comes on top of it is refused
     /// as if its queue were full, whatever that one does when it overflows. Default: 4 GiB.
     pub fn max_memory(mut self, bytes: usize) -> Self {
         self.config.max_memory = bytes;

@@ -134,5 +134,5 @@ impl Outgoing {
 
 /// What a message takes here, roughly, in bytes.
 fn cost(message: &Message) -> usize {
-    message.size() + 64
+    message.footprint() + 64
 }

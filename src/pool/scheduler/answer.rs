@@ -19,7 +19,7 @@ impl Scheduler {
             self.worker_joins(session, hello);
             return;
         }
-        let Some(ix) = self.worker_sessions.get(&session).copied() else {
+        let Some(ix) = self.worker_of(session, &said) else {
             // It was given up while it was silent, or this broker never knew it.
             if matches!(said, FromWorker::Done(..) | FromWorker::Nack(..)) {
                 self.totals.stale += 1;
@@ -51,6 +51,22 @@ impl Scheduler {
             }
             FromWorker::Bye => self.worker_says_bye(ix),
         }
+    }
+
+    /// The worker of a session. Mostly it speaks of a task that it has, which knows its worker: that saves a look into
+    /// the table, which is nowhere in the processor's caches with thousands of workers.
+    fn worker_of(&self, session: Session, said: &FromWorker) -> Option<Ix> {
+        let lease = match said {
+            FromWorker::Started(lease)
+            | FromWorker::Partial(lease, _)
+            | FromWorker::Done(lease, _)
+            | FromWorker::Nack(lease, _) => Some(*lease),
+            _ => None,
+        };
+        let task = lease.and_then(|lease| self.tasks.get(self.tasks.find(lease.task)?));
+        let holder = task.filter(|task| task.in_flight()).map(|task| task.worker);
+        let speaks = |ix: &Ix| self.workers.get(*ix).is_some_and(|worker| worker.session == session);
+        holder.filter(speaks).or_else(|| self.worker_sessions.get(&session).copied())
     }
 
     fn started(&mut self, worker: Ix, lease: Lease) {
@@ -85,7 +101,7 @@ impl Scheduler {
         let well = matches!(nack, Nack::Release | Nack::Defer { .. });
         let Some(ix) = self.take_back(worker, lease, well) else { return };
         let queue = self.tasks.get(ix).map(|task| task.queue);
-        let policy = queue.and_then(|queue| self.queue(queue)).map(|queue| &queue.policy);
+        let policy = queue.and_then(|queue| self.queue(queue)).map(|queue| &*queue.policy);
         let Some((delivery, retry)) = policy.map(|policy: &Policy| (policy.delivery, policy.retry)) else {
             return;
         };

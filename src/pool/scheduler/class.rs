@@ -10,23 +10,27 @@ use crate::pool::policy::Policy;
 use crate::pool::strategy::{Candidates, Seat, Strategy};
 
 /// A queue has one for tasks without tags, which all its workers are in, and one for each other set of tags.
+///
+/// In this order, as in [`Queue`](super::queue::Queue).
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Class {
-    pub(super) tags: Vec<Frame>,
-    pub(super) levels: Levels,
     pub(super) workers: Candidates,
     pub(super) strategy: Box<dyn Strategy>,
-    /// By seat: tasks that wait for the worker there.
-    parked: Vec<List>,
-    parked_total: u32,
+    // 128
     /// Seats that became available while tasks were parked there.
     pub(super) owed: Vec<Seat>,
     /// Tasks that must run alone.
     pub(super) solo: List,
     /// Workers that are kept free for them.
     pub(super) reserved: u32,
+    parked_total: u32,
     /// The strategy wants none of those who are available.
     pub(super) stuck: bool,
+    pub(super) levels: Levels,
+    /// By seat: tasks that wait for the worker there.
+    parked: Vec<List>,
+    pub(super) tags: Vec<Frame>,
 }
 
 impl Class {

@@ -18,7 +18,7 @@ pub(crate) struct Config {
     pub(crate) on_demand: bool,
     /// 10,000.
     pub(crate) max_queues: usize,
-    /// What all tasks together may take, in bytes: payload, and [`OVERHEAD`] for each. 4 GiB.
+    /// What all tasks together may take, in bytes: their bodies, and [`OVERHEAD`] for each. 4 GiB.
     pub(crate) max_memory: usize,
     /// How often workers and broker say that they are there: 2 s.
     pub(crate) heartbeat: Duration,
@@ -32,7 +32,7 @@ pub(crate) struct Config {
     pub(crate) dedup_entries: usize,
     /// How long a result is kept for a client that asks again: 1 min.
     pub(crate) result_ttl: Duration,
-    /// The payload bytes of kept results: 64 MiB. The oldest is forgotten first.
+    /// The bytes of kept results: 64 MiB. The oldest is forgotten first.
     pub(crate) result_bytes: usize,
 }
 

@@ -7,7 +7,7 @@ use crate::message::{Frame, Message};
 use crate::pool::protocol::FailReason;
 use crate::pool::time::Time;
 
-/// The payload that is kept for one queue, beside the limits of its policy.
+/// The bytes that are kept for one queue, beside the limits of its policy.
 const MAX_BYTES: usize = 256 << 20;
 
 /// A task that was given up; from [`Broker::dead_letters`](crate::pool::Broker::dead_letters).
@@ -42,7 +42,7 @@ pub struct DeadLetter {
 #[derive(Debug, Default)]
 pub(super) struct DeadLetters {
     letters: VecDeque<DeadLetter>,
-    /// Of their payload.
+    /// Of their bodies.
     bytes: usize,
     /// Those that were too many or too old.
     discarded: u64,
@@ -52,7 +52,7 @@ impl DeadLetters {
     pub(super) fn push(&mut self, letter: DeadLetter, most: usize, age: Duration) {
         self.trim(letter.died, most.saturating_sub(1), age);
         if most > 0 {
-            self.bytes += letter.body.size();
+            self.bytes += letter.body.footprint();
             self.letters.push_back(letter);
             while self.bytes > MAX_BYTES && self.letters.len() > 1 {
                 self.pop();
@@ -74,7 +74,7 @@ impl DeadLetters {
 
     pub(super) fn pop(&mut self) -> Option<DeadLetter> {
         let letter = self.letters.pop_front()?;
-        self.bytes -= letter.body.size();
+        self.bytes -= letter.body.footprint();
         Some(letter)
     }
 

@@ -67,7 +67,7 @@ impl Scheduler {
         let now = self.now;
         let Some(queue) = self.queues.get_mut(queue_ix as usize) else { return };
         let Some(class) = queue.classes.get_mut(usize::from(class_number)) else { return };
-        let Some(ix) = class.levels.front(&mut queue.flows, level) else { return };
+        let Some(ix) = class.levels.front(&mut self.flows, level) else { return };
         let Some(task) = self.tasks.get(ix) else { return };
         if task.deadline <= now {
             self.end_waiting_task(ix, End::Failed(FailReason::Expired));
@@ -184,7 +184,7 @@ impl Scheduler {
         let Some(queue) = self.queues.get_mut(task.queue as usize) else { return };
         let own = self.clients.get(task.client).map_or(0.0, |client| client.service);
         let cost = if own > 0.0 && queue.service > 0.0 { own / queue.service } else { 1.0 };
-        queue.flows.charge(flow, cost);
+        self.flows.charge(flow, cost);
     }
 
     /// Tells all places where a worker is a candidate how much it has, and whether it can take more.
@@ -192,7 +192,7 @@ impl Scheduler {
         let Some(worker) = self.workers.get_mut(ix) else { return };
         let (open, in_flight) = (worker.open(), worker.in_flight);
         worker.available = open;
-        for Membership { queue, class, seat } in &worker.memberships {
+        for Membership { queue, class, seat } in worker.memberships.iter() {
             let queue = self.queues.get_mut(*queue as usize);
             if let Some(class) = queue.and_then(|queue| queue.class(*class)) {
                 class.set_in_flight(*seat, in_flight);
@@ -214,8 +214,8 @@ impl Scheduler {
             self.dispatch(queue);
         }
         let Some(worker) = self.workers.get_mut(ix) else { return };
-        let (count, start) = (worker.memberships.len(), worker.turn);
-        worker.turn = if start + 1 < count { start + 1 } else { 0 };
+        let (count, start) = (worker.memberships.len(), worker.turn as usize);
+        worker.turn = if start + 1 < count { worker.turn + 1 } else { 0 };
         for step in 0..count {
             let Some(worker) = self.workers.get(ix) else { return };
             let Some(Membership { queue, .. }) = worker.memberships.get((start + step) % count).copied()
@@ -311,7 +311,7 @@ impl Scheduler {
         }
         if let Some(queue) = self.queues.get_mut(queue as usize) {
             queue.in_flight -= 1;
-            queue.flows.discharge(flow);
+            self.flows.discharge(&mut queue.lone, flow);
         }
         if let Some(worker) = self.workers.get_mut(worker) {
             let mut list: List = worker.tasks;

@@ -195,7 +195,7 @@ impl Scheduler {
     pub(super) fn remove(&mut self, ix: Ix) {
         self.release_key(ix);
         let Some(task) = self.tasks.remove(ix) else { return };
-        self.taken -= task.body.size() + OVERHEAD;
+        self.taken -= task.body.footprint() + OVERHEAD;
         if task.key != NIL
             && let Some(queue) = self.queue_mut(task.queue)
         {

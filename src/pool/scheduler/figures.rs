@@ -117,7 +117,7 @@ impl Scheduler {
 
     /// Whether a worker serves this queue.
     pub(crate) fn is_served(&self, queue: &Frame) -> bool {
-        let queue = self.queue_names.get(queue).and_then(|ix| self.queue(*ix));
+        let queue = self.find_queue(queue).ok().and_then(|ix| self.queue(ix));
         queue.is_some_and(|queue| queue.workers().next().is_some())
     }
 
@@ -141,7 +141,7 @@ impl Scheduler {
                 tags: worker.about.tags.clone(),
                 done: worker.done,
                 failed: worker.failed,
-                age: self.now.since(worker.joined),
+                age: self.now.since(worker.about.joined),
                 silent: self.now.since(worker.seen),
             }
         };
@@ -150,7 +150,7 @@ impl Scheduler {
 
     /// The dead letters of a queue, oldest first.
     pub(crate) fn dead_letters(&self, queue: &Frame) -> Vec<DeadLetter> {
-        let queue = self.queue_names.get(queue).and_then(|ix| self.queue(*ix));
+        let queue = self.find_queue(queue).ok().and_then(|ix| self.queue(ix));
         let letters = queue.into_iter().flat_map(|queue| {
             let age = queue.policy.dead_letter_age;
             queue.dead.iter().filter(move |letter| self.now.since(letter.died) < age)

@@ -18,12 +18,13 @@ const TURN: i32 = 16;
 /// The dearest task costs so many turns. Each round passes over a flow in debt, so this bounds the work.
 const DEAREST: f64 = 8.0;
 
+/// Whose a flow is: of this queue, class of tasks, level and client.
+type Owner = (Ix, u16, u8, Ix);
+
 /// The tasks of one client that wait on one level.
 #[derive(Debug)]
 pub(super) struct Flow {
-    client: Ix,
-    class: u16,
-    level: u8,
+    owner: Owner,
     pub(super) tasks: List,
     /// With workers. The flow lasts until they are done, so that its debt is not forgiven.
     in_flight: u32,
@@ -41,11 +42,14 @@ impl Linked for Flow {
     }
 }
 
-/// All flows of a queue.
+/// All flows of all queues: one that comes lies where the last one went, which is still in the processor's caches.
+///
+/// A queue remembers one of its flows itself (`lone`), as long as that lasts; the others are in the table. So a queue
+/// with one flow needs no table.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
     slab: Slab<Flow>,
-    by_owner: HashMap<(u16, u8, Ix), Ix, RandomState>,
+    by_owner: HashMap<Owner, Ix, RandomState>,
 }
 
 impl Flows {
@@ -53,12 +57,21 @@ impl Flows {
         at(&self.slab, flow)
     }
 
-    fn of(&mut self, class: u16, level: u8, client: Ix) -> Ix {
-        let slab = &mut self.slab;
-        *self.by_owner.entry((class, level, client)).or_insert_with(|| {
-            let (tasks, links) = (List::default(), Links::NONE);
-            insert(slab, Flow { client, class, level, tasks, in_flight: 0, balance: TURN, links })
-        })
+    fn of(&mut self, lone: &mut Ix, owner: Owner) -> Ix {
+        if self.get(*lone).is_some_and(|flow| flow.owner == owner) {
+            return *lone;
+        }
+        if let Some(ix) = self.by_owner.get(&owner) {
+            return *ix;
+        }
+        let (tasks, links) = (List::default(), Links::NONE);
+        let ix = insert(&mut self.slab, Flow { owner, tasks, in_flight: 0, balance: TURN, links });
+        if *lone == NIL {
+            *lone = ix;
+        } else {
+            self.by_owner.insert(owner, ix);
+        }
+        ix
     }
 
     /// A task of the flow goes to a worker, and is charged for: `cost` 1 is an average one.
@@ -70,19 +83,23 @@ impl Flows {
     }
 
     /// A task of the flow is no longer with a worker.
-    pub(super) fn discharge(&mut self, flow: Ix) {
+    pub(super) fn discharge(&mut self, lone: &mut Ix, flow: Ix) {
         if let Some(flow) = at_mut(&mut self.slab, flow) {
             flow.in_flight = flow.in_flight.saturating_sub(1);
         }
-        self.forget_if_idle(flow);
+        self.forget_if_idle(lone, flow);
     }
 
-    fn forget_if_idle(&mut self, ix: Ix) {
+    fn forget_if_idle(&mut self, lone: &mut Ix, ix: Ix) {
         if let Some(flow) = at(&self.slab, ix)
             && flow.in_flight == 0
             && flow.tasks.is_empty()
         {
-            self.by_owner.remove(&(flow.class, flow.level, flow.client));
+            if *lone == ix {
+                *lone = NIL;
+            } else {
+                self.by_owner.remove(&flow.owner);
+            }
             self.slab.remove(ix as usize);
         }
     }
@@ -90,12 +107,13 @@ impl Flows {
 
 /// The levels of one class of tasks.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Levels {
-    /// The flows that have tasks, in the order of their turns.
-    rings: [List; LEVELS as usize],
+    len: u32,
     /// Bit n: level n has tasks.
     filled: u16,
-    len: u32,
+    /// The flows that have tasks, in the order of their turns.
+    rings: [List; LEVELS as usize],
 }
 
 impl Levels {
@@ -107,11 +125,11 @@ impl Levels {
         self.len
     }
 
-    /// Puts a task in, and tells it its flow.
-    pub(super) fn push(&mut self, flows: &mut Flows, tasks: &mut Tasks, ix: Ix, front: bool) {
+    /// Puts a task in, and tells it its flow; `lone` is the queue's.
+    pub(super) fn push(&mut self, flows: &mut Flows, lone: &mut Ix, tasks: &mut Tasks, ix: Ix, front: bool) {
         let Some(task) = tasks.get_mut(ix) else { return };
         let level = task.level;
-        task.flow = flows.of(task.class, level, task.client);
+        task.flow = flows.of(lone, (task.queue, task.class, level, task.client));
         let flow_ix = task.flow;
         let Some(flow) = at_mut(&mut flows.slab, flow_ix) else { return };
         let first = flow.tasks.is_empty();
@@ -128,7 +146,7 @@ impl Levels {
     }
 
     /// Takes a task out, wherever it is.
-    pub(super) fn remove(&mut self, flows: &mut Flows, tasks: &mut Tasks, ix: Ix) {
+    pub(super) fn remove(&mut self, flows: &mut Flows, lone: &mut Ix, tasks: &mut Tasks, ix: Ix) {
         let Some(task) = tasks.get_mut(ix) else { return };
         let (level, flow_ix) = (task.level, std::mem::replace(&mut task.flow, NIL));
         let Some(flow) = at_mut(&mut flows.slab, flow_ix) else { return };
@@ -141,7 +159,7 @@ impl Levels {
             if ring.is_empty() {
                 self.filled &= !(1 << level);
             }
-            flows.forget_if_idle(flow_ix);
+            flows.forget_if_idle(lone, flow_ix);
         }
     }
 
@@ -167,10 +185,11 @@ impl Levels {
 
 /// Which level goes next: each twice as often as the one below, or always the highest.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Drain {
+    now: u64,
     /// When each level is next, in steps of the highest one.
     due: [u64; LEVELS as usize],
-    now: u64,
 }
 
 impl Drain {

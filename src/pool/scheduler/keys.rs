@@ -33,11 +33,12 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn get(&self, key: Ix) -> Option<&Key> {
-        at(&self.slab, key)
+        // Most tasks have none, which is known without a look at the table.
+        if key == NIL { None } else { at(&self.slab, key) }
     }
 
     pub(super) fn get_mut(&mut self, key: Ix) -> Option<&mut Key> {
-        at_mut(&mut self.slab, key)
+        if key == NIL { None } else { at_mut(&mut self.slab, key) }
     }
 
     pub(super) fn all(&self) -> Vec<Ix> {

@@ -15,7 +15,7 @@ impl Scheduler {
         let Some(task) = self.tasks.get(ix) else { return };
         if let Some(queue) = self.queues.get_mut(task.queue as usize) {
             queue.waiting += 1;
-            queue.bytes += task.body.size();
+            queue.bytes += task.body.footprint();
         }
         self.totals.waiting += 1;
     }
@@ -25,7 +25,7 @@ impl Scheduler {
         self.totals.waiting -= 1;
         if let Some(queue) = self.queues.get_mut(task.queue as usize) {
             queue.waiting -= 1;
-            queue.bytes -= task.body.size();
+            queue.bytes -= task.body.footprint();
             if !queue.stopped.is_empty() && queue.has_room() {
                 let stopped = std::mem::take(&mut queue.stopped);
                 self.resume_clients(&stopped);
@@ -60,7 +60,7 @@ impl Scheduler {
         }
         task.place = Place::Ready;
         if let Some(class) = queue.classes.get_mut(usize::from(task.class)) {
-            class.levels.push(&mut queue.flows, &mut self.tasks, ix, front);
+            class.levels.push(&mut self.flows, &mut queue.lone, &mut self.tasks, ix, front);
         }
     }
 
@@ -98,7 +98,7 @@ impl Scheduler {
         match place {
             Place::Ready => {
                 if let Some(class) = queue.classes.get_mut(usize::from(class)) {
-                    class.levels.remove(&mut queue.flows, &mut self.tasks, ix);
+                    class.levels.remove(&mut self.flows, &mut queue.lone, &mut self.tasks, ix);
                 }
             }
             Place::KeyWait => {

@@ -30,7 +30,7 @@ pub(super) enum Answer {
 impl Answer {
     fn size(&self) -> usize {
         match self {
-            Self::Result(body) => body.size(),
+            Self::Result(body) => body.footprint(),
             Self::Failed(_, text) => text.len(),
             Self::None => 0,
         }

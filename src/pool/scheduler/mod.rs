@@ -50,6 +50,7 @@ mod wheel;
 mod workers;
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -63,6 +64,7 @@ pub use self::figures::{Availability, QueueFigures, WorkerFigures};
 pub(crate) use self::task::End;
 
 use self::clients::Clients;
+use self::flows::Flows;
 use self::links::{Ix, NIL};
 use self::memory::{Limits, Memory};
 use self::queue::Queue;
@@ -70,6 +72,7 @@ use self::task::Tasks;
 use self::wheel::{Timer, Wheel};
 use self::workers::Workers;
 use crate::message::Frame;
+use crate::pool::policy::Policy;
 use crate::pool::protocol::{Session, ToClient, ToWorker};
 use crate::pool::time::Time;
 
@@ -85,7 +88,11 @@ pub(crate) struct Scheduler {
     tasks: Tasks,
     /// A queue is never removed; there are at most `Config::max_queues`.
     queues: Vec<Queue>,
-    queue_names: HashMap<Frame, Ix, RandomState>,
+    flows: Flows,
+    /// By the hash of its name, or the next number that is free: see [`Scheduler::find_queue`].
+    queue_names: HashMap<u64, Ix, RandomState>,
+    /// That of the queues that have none of their own. They share it, and with it a place in the processor's caches.
+    policy: Arc<Policy>,
     /// What is submitted to one of these goes to each of its queues.
     topics: HashMap<Frame, Arc<[Ix]>, RandomState>,
     workers: Workers,
@@ -111,6 +118,7 @@ impl Scheduler {
             ttl: config.result_ttl,
             bytes: config.result_bytes,
         };
+        let policy = Arc::new(config.policy.clone());
         Self {
             config,
             now: Time::ZERO,
@@ -119,7 +127,9 @@ impl Scheduler {
             wheel: Wheel::new(),
             tasks: Tasks::new(salt),
             queues: Vec::new(),
+            flows: Flows::default(),
             queue_names: HashMap::default(),
+            policy,
             topics: HashMap::default(),
             workers: Workers::default(),
             worker_sessions: HashMap::default(),
@@ -192,18 +202,32 @@ impl Scheduler {
 
     /// The queue of this name, made if that is allowed.
     fn queue_named(&mut self, name: &Frame, make: bool) -> Option<Ix> {
-        if let Some(ix) = self.queue_names.get(name) {
-            return Some(*ix);
-        }
+        let number = match self.find_queue(name) {
+            Ok(ix) => return Some(ix),
+            Err(number) => number,
+        };
         if !make || self.queues.len() >= self.config.max_queues {
             return None;
         }
         let ix = Ix::try_from(self.queues.len()).ok()?;
-        let policy = self.config.policy.clone();
+        let policy = Arc::clone(&self.policy);
         let seed = self.config.seed ^ u64::from(ix) << 16;
         self.queues.push(Queue::new(name.clone(), policy, seed));
-        self.queue_names.insert(name.clone(), ix);
+        self.queue_names.insert(number, ix);
         Some(ix)
+    }
+
+    /// The queue of this name, or the number to put it under. The table has no names, which lie with the queues: with
+    /// them it would be ten times as large, and less of it in the processor's caches.
+    fn find_queue(&self, name: &Frame) -> Result<Ix, u64> {
+        let mut number = self.queue_names.hasher().hash_one(name);
+        while let Some(ix) = self.queue_names.get(&number).copied() {
+            if self.queue(ix).is_some_and(|queue| queue.name == *name) {
+                return Ok(ix);
+            }
+            number = number.wrapping_add(1);
+        }
+        Err(number)
     }
 
     fn tell_client(&mut self, session: Session, said: ToClient) {

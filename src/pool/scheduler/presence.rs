@@ -86,7 +86,7 @@ impl Scheduler {
         let Some(worker) = self.workers.get_mut(ix) else { return };
         let class = self.queues.get_mut(queue as usize).and_then(|queue| queue.class(class_number));
         if let Some(class) = class.filter(|class| class.fits(&worker.about.tags)) {
-            let seat = class.join(ix, worker.about.name.clone(), worker.capacity, worker.weight);
+            let seat = class.join(ix, worker.about.name.clone(), worker.capacity, worker.about.weight);
             worker.memberships.push(Membership { queue, class: class_number, seat });
             self.update_worker(ix);
         }
@@ -167,13 +167,13 @@ impl Scheduler {
         if suspected > now {
             next = next.min(suspected);
         }
-        if worker.beaten + beat <= now {
-            worker.beaten = now;
+        if worker.about.beaten + beat <= now {
+            worker.about.beaten = now;
             let session = worker.session;
             self.tell_worker(session, ToWorker::Heartbeat);
         }
         if let Some(worker) = self.workers.get_mut(ix) {
-            next = next.min(worker.beaten + beat).max(now + Duration::from_millis(1));
+            next = next.min(worker.about.beaten + beat).max(now + Duration::from_millis(1));
             worker.timer = self.wheel.set(next, Timer::Worker(ix));
         }
     }
@@ -205,7 +205,7 @@ impl Scheduler {
         self.worker_sessions.remove(&worker.session);
         tracing::debug!(worker = ?worker.about.name, ?leave, tasks = worker.in_flight, "left");
         let memberships = std::mem::take(&mut worker.memberships);
-        for Membership { queue, class, seat } in &memberships {
+        for Membership { queue, class, seat } in memberships.iter() {
             self.unpark_all(*queue, *class);
             if let Some(class) = self.queue_mut(*queue).and_then(|queue| queue.class(*class)) {
                 class.leave(*seat);

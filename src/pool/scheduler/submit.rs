@@ -92,7 +92,7 @@ impl Scheduler {
             self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
             return;
         };
-        if self.admit(session, id, queue_ix, body.size()) {
+        if self.admit(session, id, queue_ix, body.footprint()) {
             self.accept(Request { session, client, id, queue: queue_ix, class, options, body });
             self.dispatch(queue_ix);
         }
@@ -126,7 +126,7 @@ impl Scheduler {
                 queue.counters.repeated += 1;
             }
         }
-        if !fresh.iter().all(|(queue, _)| self.admit(session, id, *queue, body.size())) {
+        if !fresh.iter().all(|(queue, _)| self.admit(session, id, *queue, body.footprint())) {
             return;
         }
         if std::mem::take(&mut options.ack) {
@@ -203,7 +203,7 @@ impl Scheduler {
         let heads = queue.classes.iter().flat_map(|class| {
             let parked = (0..).map_while(|index| class.parked(crate::pool::strategy::Seat::new(index)));
             let others = parked.filter_map(super::links::List::front).chain(class.solo.front());
-            class.levels.heads(&queue.flows).chain(others)
+            class.levels.heads(&self.flows).chain(others)
         });
         heads.min_by_key(|ix| self.tasks.get(*ix).map(|task| (task.submitted, task.serial)))
     }
@@ -217,7 +217,7 @@ impl Scheduler {
         let Some(queue) = self.queues.get_mut(queue_ix as usize) else { return };
         queue.counters.accepted += 1;
         self.totals.accepted += 1;
-        self.taken += body.size() + OVERHEAD;
+        self.taken += body.footprint() + OVERHEAD;
         let budget = options.budget.or(queue.policy.ttl);
         let named = options.dedup.clone();
         let extra = (options.key.is_some() || named.is_some())

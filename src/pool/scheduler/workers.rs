@@ -1,5 +1,6 @@
 //! Who does the tasks.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use slab::Slab;
@@ -21,21 +22,62 @@ pub(super) struct Membership {
     pub(super) seat: Seat,
 }
 
-/// What does not change, and is not looked at for each task: apart, so that ten thousand workers take less of the
-/// processor's caches.
+/// Most workers are a candidate in one place, which needs no memory elsewhere.
+#[derive(Debug)]
+pub(super) enum Memberships {
+    One(Membership),
+    Many(Vec<Membership>),
+}
+
+impl Memberships {
+    pub(super) fn push(&mut self, new: Membership) {
+        *self = match std::mem::take(self) {
+            Self::Many(list) if list.is_empty() => Self::One(new),
+            Self::One(first) => Self::Many(vec![first, new]),
+            Self::Many(mut list) => {
+                list.push(new);
+                Self::Many(list)
+            }
+        };
+    }
+}
+
+impl Default for Memberships {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl Deref for Memberships {
+    type Target = [Membership];
+
+    fn deref(&self) -> &[Membership] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(list) => list,
+        }
+    }
+}
+
+/// What is not looked at for each task: apart, so that ten thousand workers take less of the processor's caches.
 #[derive(Debug)]
 pub(super) struct About {
+    pub(super) weight: f64,
+    /// When it was last sent a heartbeat.
+    pub(super) beaten: Time,
+    pub(super) joined: Time,
     pub(super) name: Frame,
     pub(super) address: Frame,
     pub(super) tags: Vec<Frame>,
 }
 
+/// Two lines of the processor's caches.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Worker {
     pub(super) session: Session,
     pub(super) about: Box<About>,
     pub(super) capacity: u32,
-    pub(super) weight: f64,
     /// It reports what it begins; else a dispatch is the begin.
     pub(super) reports_starts: bool,
     /// How many tasks it may have. Below what it has, once it took credit back.
@@ -43,13 +85,11 @@ pub(super) struct Worker {
     pub(super) in_flight: u32,
     /// Oldest first.
     pub(super) tasks: List,
-    pub(super) memberships: Vec<Membership>,
+    pub(super) memberships: Memberships,
     /// Which of them is offered the next credit first.
-    pub(super) turn: usize,
+    pub(super) turn: u32,
     pub(super) seen: Time,
     pub(super) timer: Ix,
-    /// When it was last sent a heartbeat.
-    pub(super) beaten: Time,
     pub(super) suspect: bool,
     pub(super) draining: bool,
     pub(super) congested: bool,
@@ -57,7 +97,6 @@ pub(super) struct Worker {
     pub(super) reserved: Option<(Ix, u16)>,
     /// As its candidacies were last told.
     pub(super) available: bool,
-    pub(super) joined: Time,
     pub(super) done: u64,
     pub(super) failed: u64,
     /// The mean time of a task with it, in nanoseconds; 0 is unknown.
@@ -67,26 +106,31 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(now: Time, session: Session, hello: WorkerHello) -> Self {
         let granted = i64::from(hello.capacity) + i64::from(hello.prefetch);
+        let about = About {
+            weight: hello.weight,
+            beaten: now,
+            joined: now,
+            name: hello.name,
+            address: hello.address,
+            tags: hello.tags,
+        };
         Self {
             session,
-            about: Box::new(About { name: hello.name, address: hello.address, tags: hello.tags }),
+            about: Box::new(about),
             capacity: hello.capacity,
-            weight: hello.weight,
             reports_starts: hello.prefetch > 0,
             granted: granted.min(MAX_GRANTED),
             in_flight: 0,
             tasks: List::default(),
-            memberships: Vec::new(),
+            memberships: Memberships::default(),
             turn: 0,
             seen: now,
             timer: NIL,
-            beaten: now,
             suspect: false,
             draining: false,
             congested: false,
             reserved: None,
             available: false,
-            joined: now,
             done: 0,
             failed: 0,
             service: 0.0,

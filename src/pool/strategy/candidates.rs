@@ -57,8 +57,9 @@ impl<'a> TaskInfo<'a> {
     }
 }
 
-/// One worker.
+/// One worker. In one line of the processor's caches, not across two.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct Member {
     pub(crate) worker: u32,
     /// Apart: it is not looked at for each task.

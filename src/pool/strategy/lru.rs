@@ -13,14 +13,14 @@ pub(super) struct Lru {
 /// Indices plus one, so that the default is none; of the ends, the last and the first.
 #[derive(Debug, Default, Clone, Copy)]
 struct Link {
-    prev: usize,
-    next: usize,
+    prev: u32,
+    next: u32,
 }
 
 impl Lru {
     /// The one at the head.
-    pub(super) const fn first(&self) -> Option<usize> {
-        self.ends.next.checked_sub(1)
+    pub(super) fn first(&self) -> Option<usize> {
+        Some(self.ends.next.checked_sub(1)? as usize)
     }
 
     /// Sends it to the end.
@@ -33,28 +33,28 @@ impl Lru {
         if self.links.len() <= index {
             self.links.resize(index + 1, Link::default());
         }
-        let last = self.ends.prev;
-        self.join(last, index + 1);
-        self.join(index + 1, 0);
+        let (last, number) = (self.ends.prev, index as u32 + 1);
+        self.join(last, number);
+        self.join(number, 0);
     }
 
     fn remove(&mut self, index: usize) {
         let Some(link) = self.links.get_mut(index) else { return };
         let Link { prev, next } = std::mem::take(link);
         // Alone in the list, or in none: only the ends can tell.
-        if prev == 0 && next == 0 && self.ends.next != index + 1 {
+        if prev == 0 && next == 0 && self.ends.next != index as u32 + 1 {
             return;
         }
         self.join(prev, next);
     }
 
-    fn join(&mut self, prev: usize, next: usize) {
+    fn join(&mut self, prev: u32, next: u32) {
         self.link(prev).next = next;
         self.link(next).prev = prev;
     }
 
-    fn link(&mut self, number: usize) -> &mut Link {
-        match number.checked_sub(1).and_then(|index| self.links.get_mut(index)) {
+    fn link(&mut self, number: u32) -> &mut Link {
+        match number.checked_sub(1).and_then(|index| self.links.get_mut(index as usize)) {
             Some(link) => link,
             None => &mut self.ends,
         }

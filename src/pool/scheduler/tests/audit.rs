@@ -58,7 +58,7 @@ impl Scheduler {
             let holds = worker.tasks.iter(&self.tasks.slab).count();
             assert_eq!(holds, worker.in_flight as usize);
             assert_eq!(self.worker_sessions.get(&worker.session), Some(&ix));
-            for at in &worker.memberships {
+            for at in worker.memberships.iter() {
                 let class = &self.queues[at.queue as usize].classes[usize::from(at.class)];
                 let member = class.workers.get(at.seat).expect("the seat is taken");
                 assert_eq!((member.worker, member.in_flight()), (ix, worker.in_flight));

@@ -1,75 +1,105 @@
 //! G17, G18: what a task costs. Run on a quiet machine:
 //! `cargo test --release --lib cost_of -- --ignored --nocapture --test-threads 1`
 
+use std::time::Instant;
+
 use super::*;
 
-/// Submits and finishes tasks in turn on `workers` workers and `queues` queues; the nanoseconds for each.
-fn cost(workers: u32, queues: u32, rounds: u32, policy: &Policy) -> f64 {
-    let config = Config { heartbeat: seconds(3600), policy: policy.clone(), ..Config::default() };
-    let mut scheduler = Scheduler::new(config);
-    let (mut now, mut out) = (Time::ZERO, Vec::with_capacity(1024));
-    let names: Vec<Frame> = (0..queues).map(|number| format!("queue {number}").into()).collect();
-    for number in 0..workers {
-        let queues = vec![names[(number % queues) as usize].clone()];
-        let hello = WorkerHello { name: format!("w{number}").into(), queues, ..hello() };
-        scheduler.on(now, Event::Worker(Session(u64::from(number) + 1), FromWorker::Hello(hello)), &mut out);
-    }
-    let client = Session(0);
-    let body = Message::from(&[0_u8; 64][..]);
-    let mut leases = Vec::with_capacity(1024);
-    let mut round = |scheduler: &mut Scheduler, id: u32| {
-        now = now + Duration::from_nanos(900);
-        out.clear();
-        let queue = names[(id % queues) as usize].clone();
-        let (id, options) = (u64::from(id), SubmitOptions::default());
-        let said = FromClient::Submit { id, queue, options, body: body.clone() };
-        scheduler.on(now, Event::Client(client, said), &mut out);
-        for action in out.drain(..) {
-            if let Action::ToWorker(session, ToWorker::Task { lease, .. }) = action {
-                leases.push((session, lease));
-            }
-        }
-        for (session, lease) in leases.drain(..) {
-            scheduler.on(now, Event::Worker(session, FromWorker::Done(lease, body.clone())), &mut out);
-        }
-    };
-    for id in 0..rounds / 4 {
-        round(&mut scheduler, id);
-    }
-    let begin = on_cpu();
-    for id in 0..rounds {
-        round(&mut scheduler, id + rounds);
-    }
-    (on_cpu() - begin) / f64::from(rounds)
+/// A pool whose tasks are submitted and finished in turn.
+struct Load {
+    scheduler: Scheduler,
+    now: Time,
+    names: Vec<Frame>,
+    body: Message,
+    next: u64,
+    out: Vec<Action>,
+    leases: Vec<(Session, Lease)>,
 }
 
-/// The best of several: the machine is not ours alone.
-fn best(workers: u32, queues: u32, policy: &Policy) -> f64 {
-    (0..5).map(|_| cost(workers, queues, 400_000, policy)).fold(f64::INFINITY, f64::min)
+impl Load {
+    fn new(workers: u32, queues: u32, policy: &Policy) -> Self {
+        let config = Config { heartbeat: seconds(3600), policy: policy.clone(), ..Config::default() };
+        let mut load = Self {
+            scheduler: Scheduler::new(config),
+            now: Time::ZERO,
+            names: (0..queues).map(|number| format!("queue {number}").into()).collect(),
+            body: Message::from(&[0_u8; 64][..]),
+            next: 0,
+            out: Vec::with_capacity(1024),
+            leases: Vec::with_capacity(1024),
+        };
+        for number in 0..workers {
+            let queues = vec![load.names[(number % queues) as usize].clone()];
+            let hello = WorkerHello { name: format!("w{number}").into(), queues, ..hello() };
+            let said = Event::Worker(Session(u64::from(number) + 1), FromWorker::Hello(hello));
+            load.scheduler.on(load.now, said, &mut load.out);
+        }
+        load.run(4 * workers.max(10_000));
+        load
+    }
+
+    /// The nanoseconds for each task.
+    fn run(&mut self, tasks: u32) -> f64 {
+        let begin = Instant::now();
+        for _ in 0..tasks {
+            self.task();
+        }
+        begin.elapsed().as_nanos() as f64 / f64::from(tasks)
+    }
+
+    fn task(&mut self) {
+        self.now = self.now + Duration::from_nanos(900);
+        self.next += 1;
+        self.out.clear();
+        let queue = self.names[self.next as usize % self.names.len()].clone();
+        let (id, options, body) = (self.next, SubmitOptions::default(), self.body.clone());
+        let said = FromClient::Submit { id, queue, options, body };
+        self.scheduler.on(self.now, Event::Client(Session(0), said), &mut self.out);
+        for action in self.out.drain(..) {
+            if let Action::ToWorker(session, ToWorker::Task { lease, .. }) = action {
+                self.leases.push((session, lease));
+            }
+        }
+        for (session, lease) in self.leases.drain(..) {
+            let said = FromWorker::Done(lease, self.body.clone());
+            self.scheduler.on(self.now, Event::Worker(session, said), &mut self.out);
+        }
+    }
+}
+
+/// The cost of a task for each of these numbers of workers and queues: medians of many short runs in turn, for the
+/// machine is not ours alone, and has slow minutes.
+fn costs(sizes: &[(u32, u32)], policy: &Policy) -> Vec<f64> {
+    let mut loads: Vec<Load> =
+        sizes.iter().map(|(workers, queues)| Load::new(*workers, *queues, policy)).collect();
+    let mut runs = vec![Vec::new(); loads.len()];
+    for _ in 0..41 {
+        for (load, runs) in loads.iter_mut().zip(&mut runs) {
+            load.run(10_000); // what the others have put out of the caches comes back
+            runs.push(load.run(40_000));
+        }
+    }
+    let median = |mut runs: Vec<f64>| {
+        runs.sort_by(f64::total_cmp);
+        runs[runs.len() / 2]
+    };
+    runs.into_iter().map(median).collect()
 }
 
 #[test]
-#[ignore = "measures; needs Linux and a release build"]
+#[ignore = "measures; needs a release build"]
 fn g18_cost_of_a_task_with_few_and_with_many_workers_and_queues() {
     let policy = Policy::default();
-    let few = best(10, 1, &policy);
-    for (workers, queues) in [(10, 1), (1000, 1), (10_000, 1), (1000, 1000), (10_000, 1000)] {
-        let cost = best(workers, queues, &policy);
-        println!(
-            "{workers:6} workers, {queues:4} queues: {cost:5.0} ns, {:+.0} %",
-            100.0 * (cost / few - 1.0)
-        );
+    let sizes = [(10, 1), (1000, 1), (10_000, 1), (1000, 1000), (10_000, 1000)];
+    let costs_of_sizes = costs(&sizes, &policy);
+    for ((workers, queues), cost) in sizes.iter().zip(&costs_of_sizes) {
+        let growth = 100.0 * (cost / costs_of_sizes[0] - 1.0);
+        println!("{workers:6} workers, {queues:4} queues: {cost:5.0} ns, {growth:+.0} %");
     }
     for name in crate::pool::strategy::StrategyName::ALL {
-        let policy = Policy::default().strategy(name);
-        println!("{name:20} {:5.0} {:5.0} ns", best(10, 1, &policy), best(1000, 1, &policy));
+        let costs = costs(&[(10, 1), (1000, 1)], &Policy::default().strategy(name));
+        println!("{name:20} {:5.0} {:5.0} ns", costs[0], costs[1]);
     }
-}
-
-/// The nanoseconds that this thread has run, so that who else runs does not count.
-fn on_cpu() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    text.split(' ').next().unwrap().parse().unwrap()
 }
 
 /// Resident memory, from the kernel.

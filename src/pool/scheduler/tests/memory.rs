@@ -128,3 +128,43 @@ fn clients_leave_nothing_behind() {
     assert!(rig.scheduler.client_names.is_empty() && rig.scheduler.client_sessions.is_empty());
     assert_eq!(rig.scheduler.wheel.len(), 1, "the worker's");
 }
+
+/// A body of many empty frames is not nothing, wherever bytes are limited: in a queue, in all of them, among results.
+#[test]
+fn frames_count_even_if_they_are_empty() {
+    let many = |frames: usize| Message::from(vec![Frame::new(); frames]);
+    let frame = size_of::<Frame>();
+    assert_eq!((many(1).footprint(), many(101).footprint()), (0, 100 * frame));
+
+    let mut rig = Rig::new(Policy::default().max_bytes(150 * frame));
+    let client = rig.client("c");
+    let submit = |rig: &mut Rig, id| {
+        let said =
+            FromClient::Submit { id, queue: "q".into(), options: SubmitOptions::default(), body: many(101) };
+        rig.on(Event::Client(client, said));
+    };
+    submit(&mut rig, 1);
+    submit(&mut rig, 2);
+    assert_eq!(rig.scheduler.totals().waiting, 1, "the second does not fit into the queue");
+
+    let mut rig = Rig::with(Config { max_memory: 150 * frame + 512, ..config() });
+    let client = rig.client("c");
+    let submit = |rig: &mut Rig, id| {
+        let said =
+            FromClient::Submit { id, queue: "q".into(), options: SubmitOptions::default(), body: many(101) };
+        rig.on(Event::Client(client, said));
+    };
+    submit(&mut rig, 1);
+    submit(&mut rig, 2);
+    assert_eq!(rig.scheduler.totals().waiting, 1, "the second does not fit into the memory");
+
+    let mut rig = Rig::with(Config { result_bytes: 250 * frame, ..config() });
+    let client = rig.client("c");
+    let worker = rig.worker("w", 1);
+    for _ in 0..10 {
+        rig.submit(client, "x");
+        let given = rig.one();
+        rig.on(Event::Worker(worker, FromWorker::Done(given.lease, many(101))));
+    }
+    assert_eq!(rig.scheduler.totals().forgotten, 8, "two results fit");
+}
