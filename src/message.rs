@@ -292,6 +292,7 @@ impl Message {
     /// What it takes, for limits on memory: its payload, and the place of each frame after the first, so that many
     /// empty ones are not nothing. The first lies in the message.
     #[inline]
+    #[cfg(feature = "pool")]
     pub(crate) fn footprint(&self) -> usize {
         if self.rest.is_empty() {
             return self.first.len();
@@ -379,6 +380,7 @@ impl Message {
     }
 
     /// Gives back the memory of frames that were taken off.
+    #[cfg(feature = "pool")]
     pub(crate) fn shrink(&mut self) {
         if self.rest.is_empty() {
             self.rest = ThinVec::new();
