@@ -64,7 +64,9 @@ pub(super) struct Session<'a> {
 
     /// Where the half lies that reads, and the waker of its readiness.
     half: Arc<ReadHalf>,
+    /// In lockstep: the task's waker, and the one made of it that wakes a receiver, too.
     readable: Option<(Waker, Waker)>,
+    /// A receiver may read in the task's place: REQ or REP, and the runtime has one thread.
     lockstep: bool,
 
     /// When the last PING of ours went.

@@ -136,27 +136,17 @@ fn frames_count_even_if_they_are_empty() {
     let frame = size_of::<Frame>();
     assert_eq!((many(1).footprint(), many(101).footprint()), (0, 100 * frame));
 
-    let mut rig = Rig::new(Policy::default().max_bytes(150 * frame));
-    let client = rig.client("c");
-    let submit = |rig: &mut Rig, id| {
-        let said =
-            FromClient::Submit { id, queue: "q".into(), options: SubmitOptions::default(), body: many(101) };
-        rig.on(Event::Client(client, said));
-    };
-    submit(&mut rig, 1);
-    submit(&mut rig, 2);
-    assert_eq!(rig.scheduler.totals().waiting, 1, "the second does not fit into the queue");
-
-    let mut rig = Rig::with(Config { max_memory: 150 * frame + 512, ..config() });
-    let client = rig.client("c");
-    let submit = |rig: &mut Rig, id| {
-        let said =
-            FromClient::Submit { id, queue: "q".into(), options: SubmitOptions::default(), body: many(101) };
-        rig.on(Event::Client(client, said));
-    };
-    submit(&mut rig, 1);
-    submit(&mut rig, 2);
-    assert_eq!(rig.scheduler.totals().waiting, 1, "the second does not fit into the memory");
+    let small_queue = Rig::new(Policy::default().max_bytes(150 * frame));
+    let small_memory = Rig::with(Config { max_memory: 150 * frame + 512, ..config() });
+    for (mut rig, limit) in [(small_queue, "queue"), (small_memory, "memory")] {
+        let client = rig.client("c");
+        for id in [1, 2] {
+            let (queue, options) = ("q".into(), SubmitOptions::default());
+            let said = FromClient::Submit { id, queue, options, body: many(101) };
+            rig.on(Event::Client(client, said));
+        }
+        assert_eq!(rig.scheduler.totals().waiting, 1, "the second does not fit into the {limit}");
+    }
 
     let mut rig = Rig::with(Config { result_bytes: 250 * frame, ..config() });
     let client = rig.client("c");
