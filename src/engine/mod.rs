@@ -1,6 +1,6 @@
 //! The tasks of a socket: one for each listener, each endpoint it connects to, and each accepted
 //! connection. A connection's task reads, writes and keeps its timers; everything else happens in the
-//! pipes. In lockstep, who sends or receives may do the writing or reading in its place.
+//! pipes. In lockstep, who sends does the writing in its place, and the waker of its readiness the reading.
 //!
 //! Every task is tracked by its socket and ends with it: a listener at once, a connection when its
 //! pipe is flushed or linger runs out.
@@ -17,4 +17,3 @@ mod session;
 
 pub(crate) use dialer::dial;
 pub(crate) use listener::listen;
-pub(crate) use reader::ReadHalf;

@@ -1,11 +1,11 @@
-//! The half of a connection that reads: whoever holds it may, its task or, in lockstep, a receiver.
+//! The half of a connection that reads: whoever holds it may, its task or, in lockstep, the waker of its readiness.
 //!
-//! In lockstep (REQ, REP) nothing more comes before the answer, so a receiver that is woken by the socket itself saves
-//! the step by way of the task, and on `current_thread` the runtime's look at all other sockets between the two.
+//! In lockstep (REQ, REP) nothing more comes before the answer. So the waker reads itself, and hands over: that saves the
+//! step by way of the task, which is woken only for what is no message.
 
 use std::io;
 use std::sync::{Arc, Weak};
-use std::task::{Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::read_buffer::ReadBuffer;
 use super::session::{End, broken, lost};
 use crate::monitor::DisconnectReason;
-use crate::pipe::{PeerKey, Wakes};
+use crate::pipe::PeerKey;
 use crate::proto::{Command, Decoded, Decoder, Limits, Received};
 use crate::socket::Core;
 use crate::sync::Mutex;
@@ -35,7 +35,7 @@ pub(super) struct Reader {
     pub(super) ttl: Option<Duration>,
     /// Something was read since this was last asked.
     pub(super) active: bool,
-    /// What a receiver came upon that is for the task: a command, or the end.
+    /// What the waker came upon that is for the task: a command, or the end.
     left: Option<Result<Command, End>>,
 }
 
@@ -93,18 +93,25 @@ impl Reader {
         self.decoder.is_midway(&self.buffer.input)
     }
 
-    /// Reads once for a receiver; what is not a message is left for the task, which the same event has woken.
-    fn read_for_receiver(&mut self, core: &Core) {
-        if self.open && self.left.is_none() {
-            let read = self.read().and_then(|_| self.hand_over(core));
-            self.left = read.transpose();
+    /// Reads once in the task's place, and waits for more with `waker`; says whether nothing is left for the task.
+    fn read_at_once(&mut self, core: &Core, waker: &Waker) -> bool {
+        // Only the task reviews what a connection holds (see `active`), waits for the inbox, and times a message that
+        // is not whole.
+        if !self.active || !self.open || self.left.is_some() {
+            return false;
         }
+        let read = self.read().and_then(|_| self.hand_over(core));
+        self.left = read.transpose();
+        self.left.is_none()
+            && self.open
+            && !self.is_midway()
+            && self.stream.poll_read_ready(&mut Context::from_waker(waker)).is_pending()
     }
 }
 
 /// Where the [`Reader`] lies while nobody reads.
 #[derive(Debug)]
-pub(crate) struct ReadHalf {
+pub(super) struct ReadHalf {
     state: Mutex<State>,
 }
 
@@ -139,32 +146,30 @@ impl ReadHalf {
             task.wake();
         }
     }
-
-    /// Hands over what has come, unless the task is about to.
-    pub(crate) fn read_for_receiver(&self, core: &Core) {
-        let reader = self.state.lock().reader.take();
-        if let Some(mut reader) = reader {
-            reader.read_for_receiver(core);
-            self.give_back(reader);
-        }
-    }
 }
 
-/// The waker of a connection in lockstep: it wakes a receiver beside the task, and tells it what to read.
+/// The waker of a connection in lockstep, which reads.
 #[derive(Debug)]
-pub(super) struct ReadyWaker {
+pub(super) struct ReadingWaker {
     pub(super) core: Weak<Core>,
     pub(super) half: Weak<ReadHalf>,
     pub(super) task: Waker,
 }
 
-impl Wake for ReadyWaker {
+impl ReadingWaker {
+    fn read(self: &Arc<Self>) -> Option<bool> {
+        let (core, half) = (self.core.upgrade()?, self.half.upgrade()?);
+        let mut reader = half.state.lock().reader.take()?;
+        let done = reader.read_at_once(&core, &self.clone().into());
+        half.give_back(reader);
+        Some(done)
+    }
+}
+
+impl Wake for ReadingWaker {
     fn wake(self: Arc<Self>) {
-        self.task.wake_by_ref();
-        let Some(core) = self.core.upgrade() else { return };
-        *core.readable.lock() = self.half.clone();
-        let mut wakes = Wakes::new();
-        core.inbox.lock().wake_receiver(&mut wakes);
-        wakes.fire();
+        if self.read() != Some(true) {
+            self.task.wake_by_ref();
+        }
     }
 }

@@ -11,11 +11,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::reader::{ReadHalf, Reader, ReadyWaker};
+use super::reader::{ReadHalf, Reader, ReadingWaker};
 use crate::monitor::DisconnectReason;
 use crate::options::Heartbeat;
 use crate::pipe::{Control, PeerKey, Taken, Wakes, WireBuf, Writer};
@@ -64,10 +63,8 @@ pub(super) struct Session<'a> {
 
     /// Where the half lies that reads, and the waker of its readiness.
     half: Arc<ReadHalf>,
-    /// In lockstep: the task's waker, and the one made of it that wakes a receiver, too.
+    /// In lockstep: the task's waker, and the one made of it that reads.
     readable: Option<(Waker, Waker)>,
-    /// A receiver may read in the task's place: REQ or REP, and the runtime has one thread.
-    lockstep: bool,
 
     /// When the last PING of ours went.
     pinged: Instant,
@@ -95,7 +92,6 @@ impl<'a> Session<'a> {
             max_command: MAX_COMMAND,
         };
         Writer::install(stream.clone(), &core.outbox, key);
-        let one_thread = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
         let half = Arc::new(ReadHalf::new(Reader::new(stream.clone(), key, limits, input)));
         Self {
             core,
@@ -107,7 +103,6 @@ impl<'a> Session<'a> {
             pong: None,
             half,
             readable: None,
-            lockstep: core.is_lockstep() && one_thread,
             pinged: Instant::now(),
             heartbeat: core.options.heartbeat.filter(|_| minor > 0),
             active: false,
@@ -251,18 +246,17 @@ impl<'a> Session<'a> {
         Ok(true)
     }
 
-    /// Ready when there may be something to read. In lockstep a receiver is woken, too, if the runtime has one thread:
-    /// with several, the two would be woken on two of them.
+    /// Ready when there may be something to read. In lockstep the waker reads it.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.lockstep {
+        if !self.core.is_lockstep() {
             return self.stream.poll_read_ready(cx);
         }
         let (_, readable) = match &mut self.readable {
             Some(wakers) if wakers.0.will_wake(cx.waker()) => wakers,
             wakers => {
                 let (core, half) = (Arc::downgrade(self.core), Arc::downgrade(&self.half));
-                let both = Arc::new(ReadyWaker { core, half, task: cx.waker().clone() });
-                wakers.insert((cx.waker().clone(), both.into()))
+                let reading = Arc::new(ReadingWaker { core, half, task: cx.waker().clone() });
+                wakers.insert((cx.waker().clone(), reading.into()))
             }
         };
         self.stream.poll_read_ready(&mut Context::from_waker(readable))

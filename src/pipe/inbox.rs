@@ -568,11 +568,6 @@ impl Inbox {
         self.receivers.forget(slot, wakes);
     }
 
-    /// Wakes one receiver, to look what has come.
-    pub(crate) fn wake_receiver(&mut self, wakes: &mut Wakes) {
-        self.receivers.wake(1, wakes);
-    }
-
     /// Wakes everybody, to look at something other than a message.
     pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
         self.receivers.wake_all(wakes);

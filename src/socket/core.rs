@@ -12,7 +12,6 @@ use tokio_util::task::TaskTracker;
 
 use super::endpoints::Endpoints;
 use super::peers::PeerEntry;
-use crate::engine::ReadHalf;
 use crate::error::{RecvError, SendError, SendErrorKind, SocketClosed};
 use crate::message::{Frame, Message};
 use crate::monitor::Events;
@@ -43,8 +42,6 @@ pub(crate) struct Core {
     pub(crate) tally: Tally,
     /// REQ, REP, XPUB: what the next call depends on. A leaf: no lock is taken under it.
     pub(crate) turn: Mutex<Turn>,
-    /// REQ, REP: the connection that has just become readable, for the receiver that was woken with it.
-    pub(crate) readable: Mutex<Weak<ReadHalf>>,
 }
 
 /// Where a conversation stands.
@@ -146,7 +143,6 @@ impl Core {
             tasks: TaskTracker::new(),
             tally: Tally::default(),
             turn: Mutex::default(),
-            readable: Mutex::default(),
             options,
         })
     }
@@ -353,12 +349,6 @@ impl Core {
         slot: &mut Slot,
         take: &mut impl Take<T>,
     ) -> Poll<Result<T, RecvError>> {
-        if self.is_lockstep() {
-            let readable = std::mem::take(&mut *self.readable.lock()).upgrade();
-            if let Some(half) = readable {
-                half.read_for_receiver(self);
-            }
-        }
         let mut item = T::default();
         let mut wakes = Wakes::new();
         let taken = {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sinew::{DisconnectReason, EventKind, ProtocolError, Pub, Pull, Push, Refused, Sub, XPub};
+use sinew::{DisconnectReason, EventKind, ProtocolError, Pub, Pull, Push, Refused, Rep, Sub, XPub};
 
 use crate::kit::{Medium, Soon, answer, bind, counted, disconnected, event, join, raw, raw_server, until};
 use crate::support::raw_peer::{COMMAND, LONG, MORE, RawPeer};
@@ -297,6 +297,27 @@ async fn d23_a_peer_that_stops_within_a_message_is_closed() {
         peer.expect_closed().await;
         // One that is between messages may be silent.
         idle.settle().await;
+    }
+}
+
+/// Where no task reads (`engine/reader.rs`), its timer is set all the same.
+#[tokio::test]
+async fn d23_a_peer_in_lockstep_that_stops_within_a_message_is_closed() {
+    for begun in UNFINISHED {
+        let rep = Rep::builder().heartbeat(None, Duration::MAX).progress_timeout(Duration::from_millis(300));
+        let rep = rep.build().unwrap();
+        let mut monitor = rep.monitor();
+        let mut peer = raw(&rep).await;
+        for _ in 0..2 {
+            peer.send_msg(&[b"", b"whole"]).await;
+            assert_eq!(rep.recv().soon().await.unwrap(), "whole");
+            rep.send("reply").soon().await.unwrap();
+            assert_eq!(peer.recv_msg().await, [&b""[..], b"reply"]);
+        }
+        let began = std::time::Instant::now();
+        peer.send_raw(begun).await;
+        assert_eq!(disconnected(&mut monitor).await, DisconnectReason::Stalled);
+        assert!(began.elapsed() < Duration::from_secs(3), "not by chance, as other timers come round");
     }
 }
 

@@ -423,8 +423,8 @@ async fn b2_6_an_envelope_is_bounded_by_the_parts_of_a_message() {
     disconnected(&mut monitor).await;
 }
 
-/// In lockstep a receiver that waits may read for itself; what is no message is for the connection, whether the
-/// receiver is polled again or not (A9.1).
+/// In lockstep the waker of the connection's readiness reads; what is no message is for the task, whether a receiver
+/// waits or not, and is polled again or not (A9.1).
 #[tokio::test]
 async fn commands_and_the_end_reach_the_connection_past_a_receiver_that_waits() {
     let rep = Rep::new();
@@ -442,7 +442,7 @@ async fn commands_and_the_end_reach_the_connection_past_a_receiver_that_waits() 
         peer.send_raw(&[&ping[..], &request].concat()).await;
         assert_eq!(waiting.soon().await.unwrap(), "request");
     }
-    assert_eq!(peer.recv_command().await, pong, "read by the receiver");
+    assert_eq!(peer.recv_command().await, pong, "in one read with a request");
     rep.send("reply").soon().await.unwrap();
     assert_eq!(peer.recv_msg().await, [&b""[..], b"reply"]);
 

@@ -88,10 +88,16 @@ fn measure(options: &Options) -> perf::Outcome {
         println!("columns: {}", jobs::columns().map(|column| column.name).collect::<Vec<_>>().join(" "));
         return if options.list { Ok(()) } else { Err("nothing of that name".into()) };
     }
-    let results = series::run(&jobs, &columns, options.rounds, options.secs);
     std::fs::create_dir_all(&options.out)?;
-    std::fs::write(options.out.join("results.md"), report::markdown(&results)?)?;
-    chart::draw(&results, &options.out.join("results.svg"))?;
+    // Before anything is written that git could see.
+    let machine = machine::describe();
+    let mut rows = Vec::new();
+    for job in &jobs {
+        rows.push(series::row(job, &columns, options.rounds, options.secs));
+        // After each, so that a run that is broken off was not for nothing.
+        std::fs::write(options.out.join("results.md"), report::markdown(&machine, &rows)?)?;
+        chart::draw(&rows, &options.out.join("results.svg"))?;
+    }
     println!("written to {}", options.out.display());
     Ok(())
 }

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use crate::jobs::{Job, Library, Unit};
-use crate::machine;
 use crate::perf::Outcome;
 use crate::series::{Cell, Row};
 
@@ -14,9 +13,9 @@ brackets. `ct`: tokio's current_thread runtime; `mt`: multi_thread with 2 worker
 
 ";
 
-pub(crate) fn markdown(rows: &[Row]) -> Outcome<String> {
+pub(crate) fn markdown(machine: &[String], rows: &[Row]) -> Outcome<String> {
     let mut out = String::from(HEAD);
-    for line in machine::describe() {
+    for line in machine {
         writeln!(out, "- {line}")?;
     }
     writeln!(out, "\n![The same as a chart](results.svg)")?;

@@ -1,4 +1,4 @@
-//! All runs: jobs one after the other, in each the columns in turn, so that what drifts drifts for all.
+//! All runs of a job, the columns in turn, so that what drifts drifts for all.
 
 use std::time::Duration;
 
@@ -19,11 +19,8 @@ pub(crate) struct Cell {
     pub(crate) runs: Vec<Outcome<Measured>>,
 }
 
-pub(crate) fn run(jobs: &[Job], columns: &[Column], rounds: usize, secs: f64) -> Vec<Row> {
-    jobs.iter().map(|job| row(job, columns, rounds, secs)).collect()
-}
-
-fn row(job: &Job, columns: &[Column], rounds: usize, secs: f64) -> Row {
+/// All runs of a job.
+pub(crate) fn row(job: &Job, columns: &[Column], rounds: usize, secs: f64) -> Row {
     let takes_part = columns.iter().filter(|column| job.is_for(column));
     let mut cells: Vec<_> = takes_part.map(|&column| Cell { column, runs: Vec::new() }).collect();
     let counts: Vec<_> = cells.iter().map(|cell| count(job, &cell.column, secs)).collect();
