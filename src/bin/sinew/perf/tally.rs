@@ -1,7 +1,8 @@
 //! Counting messages, and the line that tells of them.
 //!
-//! The clocks are read at the first message, at the last, and 256 times between, so that a stream that breaks off is
-//! measured up to its end and not through the silence after it.
+//! The clocks are read at the first message, at the last, and 16 times between, so that a stream that breaks off is
+//! measured up to its end and not through the silence after it. Not more often: with 1,000 sockets in a process each has
+//! its own marks, and 256 of them took 40 ns for each of 4,000 messages.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,15 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::Outcome;
 
+/// How often the clocks are read between the first message and the last.
+const MARKS: u64 = 16;
+
 /// The messages of one socket.
 #[derive(Debug)]
 pub(crate) struct Tally {
     got: u64,
     limit: u64,
-    every: u64,
+    share: u64,
     /// The message at which the clocks are read again.
     next: u64,
     first: Option<Mark>,
@@ -32,7 +36,7 @@ struct Mark {
 impl Tally {
     /// Of at most `limit` messages, of which `share` are to be expected.
     pub(crate) fn new(limit: u64, share: u64) -> Self {
-        Self { got: 0, limit, every: (share / 256).max(1), next: 1, first: None, last: None }
+        Self { got: 0, limit, share, next: 1, first: None, last: None }
     }
 
     /// Whether there are messages to come.
@@ -58,7 +62,8 @@ impl Tally {
         let mark = Mark { messages: self.got, at: Instant::now(), cpu: cpu_time() };
         self.first.get_or_insert(mark);
         self.last = Some(mark);
-        self.next = (self.got + self.every).min(self.limit.max(self.got + 1));
+        let end = if self.got < self.share { self.share.min(self.limit) } else { self.limit };
+        self.next = (self.got + (self.share / MARKS).max(1)).min(end.max(self.got + 1));
     }
 }
 
@@ -99,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_breaks_off_is_measured_up_to_its_last_mark() {
-        let mut tally = Tally::new(10_000, 2560);
+        let mut tally = Tally::new(10_000, 160);
         (0..25).for_each(|_| tally.count());
         assert!(tally.wants_more());
         let last = tally.last.map(|mark| mark.messages);
@@ -112,6 +117,13 @@ mod tests {
         (0..25).for_each(|_| tally.count());
         assert!(!tally.wants_more());
         assert_eq!(tally.last.map(|mark| mark.messages), Some(25));
+    }
+
+    #[test]
+    fn the_last_that_is_to_be_expected_is_a_mark() {
+        let mut tally = Tally::new(u64::MAX, 250);
+        (0..255).for_each(|_| tally.count());
+        assert_eq!(tally.last.map(|mark| mark.messages), Some(250));
     }
 
     #[test]
