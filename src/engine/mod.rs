@@ -14,6 +14,7 @@ mod pending;
 mod read_buffer;
 mod reader;
 mod session;
+mod spent;
 
 pub(crate) use dialer::dial;
 pub(crate) use listener::listen;

@@ -72,7 +72,7 @@ impl Reader {
 
     /// Reads once; says how many bytes, or `None` where nothing has come.
     pub(super) fn read(&mut self) -> Result<Option<usize>, End> {
-        let room = self.buffer.make_room(self.decoder.needed());
+        let room = self.buffer.make_room(self.decoder.needed(), self.heard);
         match self.stream.try_read_buf(&mut self.buffer.input, room) {
             Ok(0) => Err(End::Lost(DisconnectReason::ClosedByPeer)),
             Ok(count) => {
@@ -137,7 +137,8 @@ impl ReadHalf {
         reader
     }
 
-    pub(super) fn give_back(&self, reader: Box<Reader>) {
+    pub(super) fn give_back(&self, mut reader: Box<Reader>) {
+        reader.buffer.rest(reader.heard);
         let mut state = self.state.lock();
         state.reader = Some(reader);
         let asked = state.asked.take();

@@ -360,7 +360,7 @@ impl<'a> Session<'a> {
             if self.review == Some(deadline) {
                 self.review = None;
                 if !(mem::take(&mut self.active) | mem::take(&mut reader.active)) {
-                    reader.buffer.shrink();
+                    reader.buffer.shrink(IDLE);
                     self.core.outbox.lock().shrink(self.key);
                 } else {
                     self.review = Some(deadline + IDLE);
