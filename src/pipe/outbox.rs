@@ -13,10 +13,11 @@ use crate::routing::{FanOut, Rotation, Route};
 use super::out_pipe::{Control, Lend, OutPipe, Queue};
 use super::{AHEAD, Hwm, Level, MANY, PeerKey, Slot, WaitQueue, Wakes, WireBuf, Writer};
 
-/// Messages for each of many peers in a sender's turn: a write for fewer costs more than the messages in it. And the
-/// most in a turn, so that it stays below 10 ms.
-const SHARE: usize = 64;
-const LONGEST: usize = 64 * 1024;
+/// Messages for each of many peers in a sender's turn: a write for fewer costs more than the messages in it. With 128
+/// instead of 64, 1 PUSH to 1,000 PULL on multi_thread: 120 ns of CPU a message instead of 187, to 8 PULL on
+/// current_thread 69 instead of 110. And the most in a turn, so that it stays below 10 ms.
+const SHARE: usize = 128;
+const LONGEST: usize = 128 * 1024;
 
 /// The outbound side of one socket: a pipe for each peer, the policy that picks among them, and
 /// the tasks waiting for room.
