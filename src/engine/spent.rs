@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::Instant;
 
-/// Of how many bytes together buffers are kept to be used again.
+/// Of how many bytes together buffers are kept to be used again; this much a thread may keep for its next connections.
 const SPENT_BYTES: usize = 4 << 20;
 
 thread_local! {
