@@ -52,13 +52,14 @@ pub(crate) async fn idle(calls: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Finds out what the pool can do, then has tasks come at `share` of it for some seconds: at times drawn beforehand,
-/// whether or not those before are answered. A task's time counts from when it should have come, not from when this
-/// process got round to it, so that nothing that is slow hides what waits behind it.
+/// Finds out what the pool can do, then has tasks come at `share` of it for some seconds, or so many a second if it is
+/// above 1: at times drawn beforehand, whether or not those before are answered. A task's time counts from when it
+/// should have come, not from when this process got round to it, so that nothing that is slow hides what waits behind
+/// it.
 pub(crate) async fn loaded(share: f64, seconds: f64) -> Result<(), Box<dyn Error>> {
     let pool = Pool::start(Load::USUAL).await?;
     let most = pool.measure(Load::USUAL).await?.tasks_per_second;
-    let rate = share * most;
+    let rate = if share > 1.0 { share } else { share * most };
     let expected = (rate * seconds) as usize;
     let line = Rc::new(Line { calls: Semaphore::new(0), due: RefCell::default(), times: RefCell::default() });
     line.times.borrow_mut().reserve(expected * 2);
@@ -83,7 +84,7 @@ pub(crate) async fn loaded(share: f64, seconds: f64) -> Result<(), Box<dyn Error
     };
     let came = callers.run_until(feed).await;
     let cost = pool.cost(before, came);
-    println!("{:.0} % of {most:.0} tasks/s, which is the most it can do, for {seconds:.0} s", share * 100.0);
+    println!("{rate:.0} tasks/s for {seconds:.0} s; the most it can do: {most:.0} tasks/s");
     println!(
         "  processor time for each task: broker {:.2} us, workers {:.2} us, clients {:.2} us",
         cost[0], cost[1], cost[2]

@@ -4,7 +4,7 @@
 //! cargo bench --bench pool                      all of it, in two minutes
 //! cargo bench --bench pool -- throughput [tasks] [clients] [workers] [calls under way per client] [payload bytes]
 //! cargo bench --bench pool -- latency [calls]   one call at a time, beside a plain echo over the same sockets
-//! cargo bench --bench pool -- loaded [share] [seconds]   tasks come at a share of the most that is possible
+//! cargo bench --bench pool -- loaded [share] [seconds]   at a share of the most that is possible, or at so many tasks a second
 //! cargo bench --bench pool -- balance [tasks]   unequal workers, beside a simulation
 //! cargo bench --bench pool -- memory [tasks] [payload bytes]
 //! ```

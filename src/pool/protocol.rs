@@ -162,10 +162,11 @@ pub(crate) struct SubmitOptions {
     pub(crate) no_reply: bool,
     /// 0 to 9, 9 first; the queue's default if `None`.
     pub(crate) priority: Option<u8>,
-    /// What keys hash, order and exclusion go by.
-    pub(crate) key: Option<Frame>,
+    /// What keys hash, order and exclusion go by. Boxed, and so is the next: most tasks have neither, and options are
+    /// moved often.
+    pub(crate) key: Option<Box<Frame>>,
     /// A repeated submission under this name is the same task.
-    pub(crate) dedup: Option<Frame>,
+    pub(crate) dedup: Option<Box<Frame>>,
     /// Not before.
     pub(crate) delay: Duration,
     /// Of no use after.

@@ -87,14 +87,14 @@ macro_rules! request {
             /// What it is about: strategies that keep an order, or send the same to the same worker, go by it, and so
             /// does a queue's limit for each key. Up to 255 bytes. Default: none.
             pub fn key(mut self, key: impl Into<Frame>) -> Self {
-                self.options.key = Some(key.into());
+                self.options.key = Some(Box::new(key.into()));
                 self
             }
 
             /// A name for it, up to 255 bytes: submitted again to the same queue under the same name, by whomever,
             /// within 10 minutes of its end, it is the same task. Default: none.
             pub fn dedup(mut self, name: impl Into<Frame>) -> Self {
-                self.options.dedup = Some(name.into());
+                self.options.dedup = Some(Box::new(name.into()));
                 self
             }
 

@@ -136,3 +136,61 @@ impl Outgoing {
 fn cost(message: &Message) -> usize {
     message.footprint() + 64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Frame;
+    use crate::pool::time::Time;
+    use crate::pool::wire::Door;
+    use crate::socket::{Dealer, RouterEvent};
+
+    /// What a peer owes is what its backlog takes, at each moment; all of it arrives, in order.
+    #[tokio::test]
+    async fn a_backlog_is_counted_and_comes_down_to_nothing() {
+        const MESSAGES: usize = 3000;
+        let router = Router::builder().notify(true).mandatory(true).send_hwm(8).build().unwrap();
+        let endpoint = router.bind("tcp://127.0.0.1:0").await.unwrap();
+        let slow = Dealer::builder().recv_hwm(8).build().unwrap();
+        slow.connect(&endpoint).await.unwrap();
+        let mut events = Vec::new();
+        router.recv_events(&mut events, 1).await.unwrap();
+        let Some(RouterEvent::Connected(from)) = events.pop() else { panic!("nobody came") };
+        let id = from.peer().unwrap();
+        let (mut outgoing, mut peers) = (Outgoing::new([router]), Peers::with_doors(1));
+        peers.insert(0, id, Frame::new(), &Door::Main, Time::ZERO);
+        let owed = |peers: &mut Peers| {
+            let peer = peers.at(0, id).unwrap();
+            assert_eq!(peer.owed, peer.backlog.iter().map(cost).sum::<usize>());
+            peer.owed
+        };
+
+        let padding = Frame::from(vec![0; 16 * 1024]);
+        for number in 0..MESSAGES {
+            let message = Message::from([Frame::from(number.to_string()), padding.clone()]);
+            outgoing.push(peers.at(0, id).unwrap(), message);
+            if number % 10 == 0 {
+                outgoing.flush(&mut peers, &mut Vec::new());
+                owed(&mut peers);
+            }
+        }
+        outgoing.flush(&mut peers, &mut Vec::new());
+        assert!(owed(&mut peers) > 1000 * padding.len(), "more than the system takes in");
+
+        let read = async {
+            for number in 0..MESSAGES {
+                assert_eq!(*slow.recv().await.unwrap().first(), number.to_string().as_str());
+            }
+        };
+        let write = async {
+            while peers.at(0, id).unwrap().waiting {
+                outgoing.writable().await;
+                outgoing.resume(peers.at(0, id).unwrap());
+                outgoing.flush(&mut peers, &mut Vec::new());
+                owed(&mut peers);
+            }
+        };
+        tokio::join!(read, write);
+        assert_eq!(owed(&mut peers), 0);
+    }
+}

@@ -95,3 +95,46 @@ impl DeadLetters {
         self.discarded
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(body: Message) -> DeadLetter {
+        DeadLetter {
+            body,
+            key: None,
+            priority: 4,
+            tags: Vec::new(),
+            reason: FailReason::Rejected,
+            error: Frame::new(),
+            worker: Frame::new(),
+            starts: 1,
+            crashes: 0,
+            submitted: Time::ZERO,
+            died: Time::ZERO,
+        }
+    }
+
+    #[test]
+    fn the_oldest_go_when_all_take_too_many_bytes() {
+        let quarter = Message::from(vec![0; MAX_BYTES / 4]);
+        let mut dead = DeadLetters::default();
+        for _ in 0..6 {
+            dead.push(letter(quarter.clone()), usize::MAX, Duration::MAX);
+        }
+        assert_eq!((dead.len(), dead.bytes, dead.discarded()), (4, MAX_BYTES, 2));
+        let frames = Message::from(vec![Frame::new(); 101]);
+        dead.push(letter(frames.clone()), usize::MAX, Duration::MAX);
+        assert_eq!(
+            (dead.len(), dead.bytes),
+            (4, 3 * (MAX_BYTES / 4) + frames.footprint()),
+            "empty frames count"
+        );
+        // Larger than all may be together: kept, alone.
+        dead.push(letter(vec![0; MAX_BYTES + 1].into()), usize::MAX, Duration::MAX);
+        assert_eq!((dead.len(), dead.bytes, dead.discarded()), (1, MAX_BYTES + 1, 7));
+        while dead.pop().is_some() {}
+        assert_eq!((dead.len(), dead.bytes), (0, 0));
+    }
+}

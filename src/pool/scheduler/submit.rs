@@ -219,9 +219,10 @@ impl Scheduler {
         self.totals.accepted += 1;
         self.taken += body.footprint() + OVERHEAD;
         let budget = options.budget.or(queue.policy.ttl);
-        let named = options.dedup.clone();
-        let extra = (options.key.is_some() || named.is_some())
-            .then(|| Box::new(Extra { key: options.key, dedup: options.dedup, ..Extra::default() }));
+        let (key, dedup) = (options.key.map(|key| *key), options.dedup.map(|name| *name));
+        let named = dedup.clone();
+        let extra =
+            (key.is_some() || dedup.is_some()).then(|| Box::new(Extra { key, dedup, ..Extra::default() }));
         let ix = self.tasks.insert(Task {
             body,
             extra,
@@ -297,6 +298,7 @@ impl Scheduler {
     pub(super) fn revive(&mut self, queue: Ix, letter: super::DeadLetter) {
         let super::DeadLetter { body, key, priority, tags, .. } = letter;
         let Some(class) = self.class_for(queue, tags) else { return };
+        let key = key.map(Box::new);
         let options =
             SubmitOptions { no_reply: true, key, priority: Some(priority), ..SubmitOptions::default() };
         self.accept(Request {
@@ -356,7 +358,7 @@ impl Scheduler {
 fn is_valid(queue: &Frame, options: &mut SubmitOptions) -> bool {
     options.tags.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
     options.tags.dedup();
-    let names = options.tags.iter().chain(&options.key).chain(&options.dedup);
+    let names = options.tags.iter().chain(options.key.as_deref()).chain(options.dedup.as_deref());
     options.priority.is_none_or(|priority| priority < LEVELS)
         && options.tags.len() <= MAX_TAGS
         && std::iter::once(queue).chain(names).all(|name| (1..=MAX_NAME).contains(&name.len()))

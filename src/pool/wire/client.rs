@@ -45,8 +45,8 @@ fn submit(id: u64, queue: &Frame, options: &SubmitOptions, body: Message, naming
     let meta = TaskMeta {
         queue: name_it.then(|| Blob(queue.clone())),
         priority: options.priority,
-        key: options.key.clone().map(Blob),
-        dedup: options.dedup.clone().map(Blob),
+        key: options.key.as_deref().cloned().map(Blob),
+        dedup: options.dedup.as_deref().cloned().map(Blob),
         delay: u64::try_from(options.delay.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX),
         tags: options.tags.iter().cloned().map(Blob).collect(),
         trace: options.trace.as_deref().map(Blob::from),
@@ -112,12 +112,13 @@ fn submitted(
     let meta: TaskMeta = meta::decode(&meta)?;
     let queue = names.resolve(header.handle, meta.queue.map(|name| name.0))?;
     options.priority = meta.priority;
-    options.key = meta.key.map(|key| key.0);
-    options.dedup = meta.dedup.map(|dedup| dedup.0);
+    options.key = meta.key.map(|key| Box::new(key.0));
+    options.dedup = meta.dedup.map(|dedup| Box::new(dedup.0));
     options.delay = Duration::from_millis(meta.delay);
     options.tags = meta.tags.into_iter().map(|tag| tag.0).collect();
     options.trace = super::trace(meta.trace);
-    options.key.iter().chain(&options.dedup).chain(&options.tags).try_for_each(check)?;
+    let names = options.key.iter().chain(&options.dedup).map(|name| &**name);
+    names.chain(&options.tags).try_for_each(check)?;
     Ok((queue, options))
 }
 

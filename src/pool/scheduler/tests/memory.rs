@@ -29,7 +29,7 @@ fn m11_a_repeated_submission_is_the_same_task_and_gets_the_same_answer() {
 fn m11_a_name_makes_submissions_of_several_clients_one_task() {
     let mut rig = Rig::new(Policy::default());
     let (one, two) = (rig.client("one"), rig.client("two"));
-    let named = || SubmitOptions { dedup: Some("order-991".into()), ..SubmitOptions::default() };
+    let named = || SubmitOptions { dedup: Some(Box::new("order-991".into())), ..SubmitOptions::default() };
     rig.submit_with(one, "x", named());
     rig.submit_with(two, "x", named());
     rig.worker("w", 1);

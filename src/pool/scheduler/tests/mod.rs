@@ -196,5 +196,5 @@ pub(super) fn millis(millis: u64) -> Duration {
 }
 
 pub(super) fn key(key: &str) -> SubmitOptions {
-    SubmitOptions { key: Some(Frame::from(key)), ..SubmitOptions::default() }
+    SubmitOptions { key: Some(Box::new(Frame::from(key))), ..SubmitOptions::default() }
 }

@@ -398,7 +398,7 @@ impl World {
             ack: rng.bool(),
             no_reply: rng.u32(..4) == 0,
             priority: rng.bool().then(|| rng.u8(..10)),
-            key: key.map(|key| format!("k{key}").into()),
+            key: key.map(|key| Box::new(format!("k{key}").into())),
             delay: Duration::from_millis(delay),
             budget,
             tags: if policy.ordered() { Vec::new() } else { tags },
