@@ -264,7 +264,7 @@ async fn d13_subscriptions_cost_a_small_multiple_of_their_topics() {
     peer.settle().await;
     assert_eq!(victim.ask("topics").await, TOPICS.to_string());
     let cost = victim.memory().await[0].saturating_sub(before);
-    assert!(cost <= 10 * 16 * TOPICS + NOISE, "{} times", cost / (16 * TOPICS));
+    assert!(cost <= 4 * 16 * TOPICS + NOISE, "{} times", cost / (16 * TOPICS));
 }
 
 /// A peer that reads nothing while it is sent to.

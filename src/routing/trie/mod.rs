@@ -18,7 +18,7 @@ mod node;
 mod shape;
 mod slab;
 
-use node::{Node, Wide};
+use node::{Fan, Node, Wide};
 use slab::Slab;
 
 /// No node, no wide: an index that no slab hands out.
@@ -80,11 +80,13 @@ impl<K: Copy + Ord> Trie<K> {
     }
 
     pub(crate) fn insert(&mut self, topic: &[u8], key: K) -> Inserted {
-        let mut at = ROOT;
+        let (mut parent, mut at) = (ROOT, ROOT);
         let mut rest = topic;
         while let Some(&byte) = rest.first() {
             let Some(next) = self.nodes.get(at).and_then(|node| self.child(node, byte)) else {
-                at = self.extend(at, rest);
+                let end = self.extend(at, rest);
+                self.note(parent, at);
+                (parent, at) = end;
                 break;
             };
             let label = self.nodes.get(next).map_or(&[][..], |node| self.label(node));
@@ -93,9 +95,11 @@ impl<K: Copy + Ord> Trie<K> {
                 self.split(next, same);
             }
             rest = rest.get(same..).unwrap_or_default();
-            at = next;
+            (parent, at) = (at, next);
         }
-        self.hold(at, key)
+        let inserted = self.hold(at, key);
+        self.note(parent, at);
+        inserted
     }
 
     pub(crate) fn remove(&mut self, topic: &[u8], key: K) -> Removed {
@@ -181,15 +185,33 @@ impl<K: Copy + Ord> Trie<K> {
             }
             let Some(&byte) = tail.first() else { return };
             rest = tail;
-            at = self.child(node, byte);
+            at = match self.fan(node) {
+                None => self.in_list(node, byte),
+                Some(fan) => {
+                    let Ok(place) = fan.find(byte) else { return };
+                    if let Some(key) = fan.lone(place) {
+                        return f(key);
+                    }
+                    fan.kid(place)
+                }
+            };
+        }
+    }
+
+    fn child(&self, node: &Node<K>, byte: u8) -> Option<u32> {
+        match self.fan(node) {
+            None => self.in_list(node, byte),
+            Some(fan) => fan.find(byte).ok().and_then(|place| fan.kid(place)),
         }
     }
 
     #[inline]
-    fn child(&self, node: &Node<K>, byte: u8) -> Option<u32> {
-        if let Some(fan) = self.wides.get(node.wide).and_then(|wide| wide.fan.as_ref()) {
-            return fan.get(byte);
-        }
+    fn fan(&self, node: &Node<K>) -> Option<&Fan<K>> {
+        self.wides.get(node.wide)?.fan.as_ref()
+    }
+
+    #[inline]
+    fn in_list(&self, node: &Node<K>, byte: u8) -> Option<u32> {
         let mut at = node.child;
         while let Some(child) = self.nodes.get(at) {
             if child.byte == byte {

@@ -13,15 +13,16 @@ const LABEL_MAX: usize = 255;
 const LIST_MAX: usize = 8;
 
 impl<K: Copy + Ord> Trie<K> {
-    /// Adds the chain of nodes that spells `rest` below `at`.
-    pub(super) fn extend(&mut self, mut at: u32, rest: &[u8]) -> u32 {
+    /// Adds the chain of nodes that spells `rest` below `at`; names the last two.
+    pub(super) fn extend(&mut self, mut at: u32, rest: &[u8]) -> (u32, u32) {
+        let mut parent = at;
         for label in rest.chunks(LABEL_MAX) {
             let node = self.spell(label);
             let next = self.nodes.insert(node);
             self.attach(at, next);
-            at = next;
+            (parent, at) = (at, next);
         }
-        at
+        (parent, at)
     }
 
     /// A node for a new label, of 255 bytes at most.
@@ -60,6 +61,14 @@ impl<K: Copy + Ord> Trie<K> {
     /// Frees `at` if it holds nothing, or merges its only child into it. True if it is gone, and
     /// its parent's turn.
     pub(super) fn tidy(&mut self, at: u32, parent: u32) -> bool {
+        let gone = self.free_or_merge(at, parent);
+        if !gone {
+            self.note(parent, at);
+        }
+        gone
+    }
+
+    fn free_or_merge(&mut self, at: u32, parent: u32) -> bool {
         let Some(node) = self.nodes.get(at).filter(|node| at != ROOT && node.key.is_none()) else {
             return false;
         };
@@ -75,6 +84,16 @@ impl<K: Copy + Ord> Trie<K> {
             self.shrink_labels();
         }
         false
+    }
+
+    /// Keeps the parent's index true after `at` has changed.
+    pub(super) fn note(&mut self, parent: u32, at: u32) {
+        let Some((byte, lone)) = self.nodes.get(at).map(|node| (node.byte, node.lone_key())) else { return };
+        if at != ROOT
+            && let Some(fan) = self.fan_mut(parent)
+        {
+            fan.set(byte, at, lone);
+        }
     }
 
     /// Merges `at`, which has neither key nor wide, with its only child.
@@ -105,10 +124,11 @@ impl<K: Copy + Ord> Trie<K> {
         if let Some(node) = self.nodes.get_mut(at) {
             node.sibling = next;
         }
-        if let Some(fan) = self.fan_mut(parent) {
-            fan.insert(byte, at);
+        if self.fan_mut(parent).is_some() {
+            self.note(parent, at);
         } else if self.children(parent).count() > LIST_MAX {
-            let fan = self.children(parent).map(|(at, byte)| (byte, at)).collect();
+            let lone = |at| self.nodes.get(at).and_then(Node::lone_key);
+            let fan = self.children(parent).map(|(at, byte)| (byte, at, lone(at))).collect();
             if let Some(wide) = self.widen(parent) {
                 wide.fan = Some(fan);
             }
@@ -148,7 +168,7 @@ impl<K: Copy + Ord> Trie<K> {
         }
     }
 
-    fn fan_mut(&mut self, at: u32) -> Option<&mut Fan> {
+    fn fan_mut(&mut self, at: u32) -> Option<&mut Fan<K>> {
         let wide = self.nodes.get(at)?.wide;
         self.wides.get_mut(wide)?.fan.as_mut()
     }
@@ -181,7 +201,7 @@ impl<K: Copy + Ord> Trie<K> {
         if wide.keys.is_empty() && wide.fan.is_none() {
             self.wides.take(mem::replace(&mut node.wide, NIL));
         } else if wide.keys.capacity() / 4 > wide.keys.len() {
-            wide.keys.shrink_to(wide.keys.len() * 2);
+            wide.keys.shrink_to_fit();
         }
     }
 

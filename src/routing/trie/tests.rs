@@ -112,6 +112,8 @@ fn check(trie: &Trie<u8>) {
         assert_eq!(trie.label(node).first().copied().unwrap_or_default(), node.byte);
         for &(at, byte) in &children {
             assert_eq!(trie.child(node, byte), Some(at));
+            let lone = trie.nodes.get(at).unwrap().lone_key();
+            assert!(trie.fan(node).is_none_or(|fan| fan.find(byte).map(|at| fan.lone(at)) == Ok(lone)));
         }
         stack.extend(children.iter().map(|(at, _)| at));
     }
