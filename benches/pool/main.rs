@@ -5,6 +5,7 @@
 //! cargo bench --bench pool -- throughput [tasks] [clients] [workers] [calls under way per client] [payload bytes]
 //! cargo bench --bench pool -- latency [calls]   one call at a time, beside a plain echo over the same sockets
 //! cargo bench --bench pool -- loaded [share] [seconds]   at a share of the most that is possible, or at so many tasks a second
+//! cargo bench --bench pool -- stalls [share] [seconds]   how late the machine alone makes tasks at such a share
 //! cargo bench --bench pool -- balance [tasks]   unequal workers, beside a simulation
 //! cargo bench --bench pool -- memory [tasks] [payload bytes]
 //! ```
@@ -18,6 +19,7 @@ mod balance;
 mod latency;
 mod memory;
 mod process;
+mod stalls;
 mod throughput;
 
 use std::error::Error;
@@ -42,12 +44,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         Some("latency") => latency::idle(number(1, 20_000)).await,
         Some("loaded") => latency::loaded(real(1, 0.7), real(2, 10.0)).await,
+        Some("stalls") => {
+            stalls::watch(real(1, 0.7), real(2, 10.0));
+            Ok(())
+        }
         Some("balance") => balance::unequal(number(1, 30_000)).await,
         Some("memory") => memory::queued(number(1, 1_000_000), number(2, 64)).await,
         _ => {
             throughput(usual).await?;
             throughput(Load { tasks: 100_000, size: 4096, ..usual }).await?;
             latency::idle(20_000).await?;
+            stalls::watch(0.7, 10.0);
             latency::loaded(0.7, 10.0).await?;
             memory::queued(1_000_000, 64).await?;
             balance::unequal(30_000).await
