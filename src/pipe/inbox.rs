@@ -10,6 +10,7 @@ use crate::proto::Received;
 use crate::routing::{Rotation, Trie};
 use crate::sync::{Arc, Mutex};
 
+use super::budget::Budget;
 use super::notes::Notes;
 use super::outbox::wire_size;
 use super::{AHEAD, Hwm, Level, MANY, Name, Outbox, PeerKey, Slot, WaitQueue, Wakes};
@@ -35,8 +36,7 @@ pub(crate) struct Inbox {
     /// allocation.
     pub(crate) open_envelopes: bool,
     closed: bool,
-    /// Receives until the receiver lets other tasks run.
-    until_yield: usize,
+    budget: Budget,
     pub(crate) received: u64,
     /// Messages that were dropped unread, because the socket was closed or the peer disconnected (C5.3, C5.5).
     pub(crate) dropped: usize,
@@ -54,9 +54,8 @@ const TURN: usize = 4096;
 /// More of them for each peer that has sent something, and what is left of the last turn for each. On current_thread up
 /// to 61 connections read between two turns; what does not fit into a turn piles up to the mark of every pipe, out of the
 /// processor's cache (1 PULL with 1,000 PUSH: 107 ns of CPU a message instead of 140; 64 SUB with marks of 1,000,000:
-/// 73 instead of 172). At most so many that a turn stays below 10 ms.
+/// 73 instead of 172).
 const SHARE: usize = 256;
-const LONGEST: usize = 64 * 1024;
 
 /// What a SUB lets through.
 #[derive(Debug, Default)]
@@ -275,7 +274,7 @@ impl Pull {
 
 impl Inbox {
     pub(crate) fn new(mark: Hwm, announce: bool, filter: Option<Filter>) -> Self {
-        Self { mark, announce, filter, until_yield: TURN, ..Self::default() }
+        Self { mark, announce, filter, budget: Budget::new(TURN), ..Self::default() }
     }
 
     pub(crate) const fn is_closed(&self) -> bool {
@@ -515,18 +514,19 @@ impl Inbox {
     /// Whether the receiver has had its turn and lets other tasks run first.
     #[inline]
     pub(crate) fn turn_is_over(&mut self) -> bool {
-        let Some(left) = self.until_yield.checked_sub(1) else {
-            self.until_yield = self.next_turn();
-            return true;
-        };
-        self.until_yield = left;
-        false
+        let over = self.budget.is_spent();
+        if over {
+            self.budget = Budget::new(self.next_turn());
+        } else {
+            self.budget.spend(1);
+        }
+        over
     }
 
     #[inline(never)]
     fn next_turn(&self) -> usize {
         let left = self.active.current().and_then(|key| self.get(key)).map_or(0, InPipe::unread);
-        (SHARE + left).saturating_mul(self.active.len()).clamp(TURN, LONGEST)
+        (SHARE + left).saturating_mul(self.active.len()).max(TURN)
     }
 
     /// Puts a message back where it came from, as if it had not been received.

@@ -14,6 +14,7 @@
 //! Over inproc there is no task: the receiver's inbox pulls from the sender's outbox. That is the
 //! one place where both locks are held, always inbox first.
 
+mod budget;
 mod hwm;
 mod inbox;
 #[cfg(all(test, sinew_loom))]

@@ -10,14 +10,14 @@ use crate::message::{Frame, Message};
 use crate::monitor::DropReason;
 use crate::routing::{FanOut, Rotation, Route};
 
+use super::budget::Budget;
 use super::out_pipe::{Control, Lend, OutPipe, Queue};
 use super::{AHEAD, Hwm, Level, MANY, PeerKey, Slot, WaitQueue, Wakes, WireBuf, Writer};
 
 /// Messages for each of many peers in a sender's turn: a write for fewer costs more than the messages in it. With 128
 /// instead of 64, 1 PUSH to 1,000 PULL on multi_thread: 120 ns of CPU a message instead of 187, to 8 PULL on
-/// current_thread 69 instead of 110. And the most in a turn, so that it stays below 10 ms.
+/// current_thread 69 instead of 110.
 const SHARE: usize = 128;
-const LONGEST: usize = 128 * 1024;
 
 /// The outbound side of one socket: a pipe for each peer, the policy that picks among them, and
 /// the tasks waiting for room.
@@ -43,8 +43,8 @@ pub(crate) struct Outbox {
     encoded: WireBuf,
     /// A message to an idle connection is written by its sender, who will do nothing before the answer.
     lockstep: bool,
-    /// Sends until the sender lets other tasks run, and how many that is.
-    until_yield: usize,
+    /// A sender's turn, and how many messages that is.
+    budget: Budget,
     turn: usize,
 }
 
@@ -123,7 +123,7 @@ impl Outbox {
             stamp: 0,
             encoded: WireBuf::default(),
             lockstep,
-            until_yield: turn,
+            budget: Budget::new(turn),
             turn,
         }
     }
@@ -175,7 +175,7 @@ impl Outbox {
             pipe.push(prefix, message, size);
             pipe.alert(self.lockstep, wakes);
             ready.advance();
-            if ready.len() >= MANY && self.until_yield.is_multiple_of(AHEAD) {
+            if ready.len() >= MANY && self.budget.slice().is_multiple_of(AHEAD) {
                 look_ahead(&mut self.pipes, ready);
             }
             self.spend(size);
@@ -320,17 +320,17 @@ impl Outbox {
     /// while they are still in the processor's cache.
     #[inline]
     fn spend(&mut self, size: usize) {
-        self.until_yield = self.until_yield.saturating_sub(1 + size / 512);
+        self.budget.spend(1 + size / 512);
     }
 
     #[inline]
     fn turn(&mut self) -> Result<(), Refusal> {
         if self.closed {
             Err(Refusal::Closed)
-        } else if self.until_yield == 0 {
+        } else if self.budget.is_spent() {
             // Shared between many peers, a turn is long enough for each to get a few messages, and not a write for each.
             let each = if matches!(self.route, Route::Balance(_)) { self.turn.min(SHARE) } else { 0 };
-            self.until_yield = self.turn.max(each.saturating_mul(self.pipes.len()).min(LONGEST));
+            self.budget = Budget::new(self.turn.max(each.saturating_mul(self.pipes.len())));
             Err(Refusal::Yield)
         } else {
             Ok(())
@@ -524,7 +524,7 @@ impl Outbox {
     pub(crate) fn set_mark(&mut self, mark: Hwm, wakes: &mut Wakes) {
         self.mark = mark;
         self.turn = mark.turn();
-        self.until_yield = self.until_yield.min(self.turn);
+        self.budget = Budget::new(self.turn);
         for key in self.pipes.keys().collect::<Vec<_>>() {
             let theirs = self.pipes[key].theirs;
             self.set_theirs(key, theirs, wakes);

@@ -1,6 +1,9 @@
 //! B7 and the rules of B0 that PUSH and PULL show best.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use sinew::{Message, Pull, Push, RecvError, SendErrorKind};
 
@@ -317,4 +320,32 @@ async fn sinks_and_streams_are_the_same_verbs() {
     assert!(fill(&push) <= 1000);
     pull.close().soon().await;
     assert!(pull.next().soon().await.is_none());
+}
+
+/// Nothing else runs on this thread meanwhile, the connections and their heartbeats included.
+#[tokio::test]
+async fn a_receiver_that_works_long_with_each_message_lets_others_run_in_between() {
+    let pull = Pull::new();
+    let mut peer = raw(&pull).await;
+    for _ in 0..900 {
+        peer.send_msg(&[b"work"]).await;
+    }
+    counted(&pull, |stats| stats.unread == 900).await;
+    let turns = Arc::new(AtomicUsize::new(0));
+    let other = tokio::spawn({
+        let turns = turns.clone();
+        async move {
+            loop {
+                turns.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    for _ in 0..900 {
+        pull.recv().await.unwrap();
+        let work = Instant::now();
+        while work.elapsed() < Duration::from_micros(50) {}
+    }
+    other.abort();
+    assert!(turns.load(Ordering::Relaxed) >= 3, "{turns:?}");
 }
