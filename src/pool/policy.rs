@@ -248,7 +248,8 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// So many tasks a second, one at a time. What is no positive number is taken as one in 292 years.
+    /// So many tasks a second, one at a time; one that goes up to 5 ms late does not make the next ones late. What is no
+    /// positive number is taken as one in 292 years.
     #[must_use]
     pub fn per_second(tasks: f64) -> Self {
         let seconds = if tasks > 0.0 { 1.0 / tasks } else { f64::INFINITY };

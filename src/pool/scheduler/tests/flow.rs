@@ -215,3 +215,26 @@ fn m4_g8_a_worker_of_half_the_speed_gets_half_the_share() {
     let share = f64::from(counts[3]) / others;
     assert!((0.45..=0.55).contains(&share), "{share}: {counts:?}");
 }
+
+/// A timer has a tick of 1 ms, and who waits for it wakes up later still: that is made up for by the next tasks.
+#[test]
+fn m7_a_rate_is_kept_however_late_its_timer_is() {
+    for rate in [10, 100, 300, 1000, 5000] {
+        let mut rig = Rig::new(Policy::default().rate(Rate::per_second(f64::from(rate))));
+        rig.worker("w", 100_000);
+        let client = rig.client("c");
+        for _ in 0..rate * 11 {
+            rig.submit(client, "x");
+        }
+        let end = rig.now + seconds(10);
+        let mut given = rig.given().len();
+        let late = Duration::from_micros(1300);
+        while let Some(due) = rig.scheduler.next_deadline().filter(|due| *due + late <= end) {
+            rig.now = rig.now.max(due) + late;
+            rig.on(Event::Tick);
+            given += rig.given().len();
+        }
+        let wanted = rate as usize * 10;
+        assert!((wanted * 99 / 100..=wanted + 1).contains(&given), "{given} of {wanted}");
+    }
+}
