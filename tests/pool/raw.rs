@@ -35,6 +35,7 @@ pub(crate) const WORKER_HELLO: u8 = 0x30;
 pub(crate) const CREDIT: u8 = 0x31;
 pub(crate) const STARTED: u8 = 0x32;
 pub(crate) const DONE: u8 = 0x34;
+pub(crate) const NACK: u8 = 0x35;
 pub(crate) const WORKER_HEARTBEAT: u8 = 0x36;
 pub(crate) const PING: u8 = 0x39;
 pub(crate) const WELCOME: u8 = 0x40;

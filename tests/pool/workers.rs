@@ -9,7 +9,10 @@ use sinew::{Message, PeerId, RecvError, Router, RouterEvent};
 use tokio::sync::oneshot;
 
 use crate::kit::{broker, client, next, pull, start, text, within, worker, workers};
-use crate::raw::{CREDIT, PING, PONG, STARTED, TASK, WELCOME, WORKER_HELLO, argument, header, with_meta};
+use crate::raw::{
+    CREDIT, DONE, NACK, PING, PONG, STARTED, TASK, WELCOME, WORKER_HELLO, argument, header, with_meta,
+};
+use crate::support::raw_peer::RawListener;
 
 #[tokio::test]
 async fn m18_tasks_are_polled_for_with_and_without_waiting() {
@@ -271,4 +274,38 @@ async fn auto_prefetch_asks_for_nothing_where_tasks_are_long() {
     }
     let worker = &broker.figures().await.unwrap().workers[0];
     assert_eq!((worker.done, worker.credit), (12, 1));
+}
+
+/// What `Task::done` says of its cancel safety: nobody is left with a task that is never answered.
+#[tokio::test]
+async fn a_task_whose_answer_is_given_up_half_way_is_released() {
+    let listener = RawListener::bind().await;
+    let mut worker = pull(worker(&listener.endpoint(), "q").capacity(2)).await;
+    let mut broker = listener.accept().await;
+    broker.handshake("ROUTER", 1).await;
+    assert_eq!(broker.recv_msg().await[0][4], WORKER_HELLO);
+    // It may be silent for 40 s, and the worker speaks every 20 ms.
+    broker.send_msg(&[&header(WELCOME, 0, 1000, 20)]).await;
+    for id in [1, 2] {
+        // {"q": "q"}
+        let [header, meta] = with_meta(header(TASK, id, 1, 0), &[0x81, 0xa1, b'q', 0xa1, b'q']);
+        broker.send_msg(&[&header, &meta, b"body"]).await;
+    }
+    let (first, second) = (next(&mut worker).await, next(&mut worker).await);
+    // Larger than what the system takes in, and than what may wait.
+    first.partial(vec![0; 32 << 20]).await.unwrap();
+    let mut answer = Box::pin(second.done("of no use any more"));
+    assert!(futures::poll!(answer.as_mut()).is_pending());
+    drop(answer);
+    let released = async {
+        loop {
+            let said = broker.recv_msg().await.swap_remove(0);
+            assert_ne!(said[4], DONE);
+            if said[4] == NACK {
+                return said;
+            }
+        }
+    };
+    let said = within("the task", released).await;
+    assert_eq!((&said[6..8], said[15]), (&[0, 4][..], 2), "released");
 }

@@ -16,7 +16,7 @@ use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
 use crate::message::Message;
 use crate::pool::job::{Given, Job, Origin, TaskLost};
-use crate::pool::protocol::{FromWorker, Lease, TaskId, ToWorker, WorkerHello};
+use crate::pool::protocol::{FromWorker, Lease, Nack, TaskId, ToWorker, WorkerHello};
 use crate::pool::wire::{Names, decode_to_worker, encode_from_worker, parse};
 use crate::socket::{PeerId, Router, RouterEvent};
 
@@ -143,8 +143,11 @@ impl Link {
             self.owe(lease, answer);
             return Ok(());
         };
+        let mut unsent = Unsent { link: self, lease, armed: true };
         // Its frames are shared, not copied.
-        if self.router.send(broker, encode_from_worker(answer.clone())).await.is_err() {
+        let sent = self.router.send(broker, encode_from_worker(answer.clone())).await;
+        unsent.armed = false;
+        if sent.is_err() {
             // The broker has just gone.
             self.owe(lease, answer);
         }
@@ -153,14 +156,15 @@ impl Link {
 
     /// Answers a task without waiting.
     pub(super) fn settle_now(&self, lease: Lease, answer: FromWorker) {
-        match self.finish(lease) {
-            Ok(Some(broker)) => {
-                if self.router.try_send(broker, encode_from_worker(answer.clone())).is_err() {
-                    self.owe(lease, answer);
-                }
-            }
-            Ok(None) => self.owe(lease, answer),
-            Err(TaskLost) => {}
+        if let Ok(broker) = self.finish(lease) {
+            self.send_or_owe(broker, lease, answer);
+        }
+    }
+
+    fn send_or_owe(&self, broker: Option<PeerId>, lease: Lease, answer: FromWorker) {
+        let sent = broker.map(|broker| self.router.try_send(broker, encode_from_worker(answer.clone())));
+        if !matches!(sent, Some(Ok(()))) {
+            self.owe(lease, answer);
         }
     }
 
@@ -196,10 +200,24 @@ impl Link {
             (state.broker, std::mem::take(&mut state.owed))
         };
         for (lease, answer) in owed {
-            let sent = broker.map(|broker| self.router.try_send(broker, encode_from_worker(answer.clone())));
-            if !matches!(sent, Some(Ok(()))) {
-                self.owe(lease, answer);
-            }
+            self.send_or_owe(broker, lease, answer);
+        }
+    }
+}
+
+/// A task that is among those that run no longer, and whose answer waits for room. Whoever gave the answer may wait no
+/// more: then the task is released, for nobody else would ever speak of it.
+struct Unsent<'a> {
+    link: &'a Link,
+    lease: Lease,
+    armed: bool,
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let released = FromWorker::Nack(self.lease, Nack::Release);
+            self.link.send_or_owe(self.link.broker(), self.lease, released);
         }
     }
 }
