@@ -7,10 +7,16 @@ use std::time::Duration;
 
 use crate::socket::{Router, RouterBuilder};
 
+/// After how much silence a client asks whether its broker is there, and after how much it gives it up. A worker has
+/// heartbeats of its own, at the pace of its broker.
+const HEARTBEAT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(6));
+
 /// For a client: what is on its way is limited by what may be open at a time, so nothing waits for room while it holds
 /// a lock.
 pub(crate) fn unbounded() -> Router {
-    builder().send_hwm(0).send_hwm_bytes(0).build().unwrap_or_default()
+    let (interval, timeout) = HEARTBEAT;
+    let builder = builder().send_hwm(0).send_hwm_bytes(0).heartbeat(Some(interval), timeout);
+    builder.build().unwrap_or_default()
 }
 
 /// For a worker: whoever sends parts of an answer waits for room.

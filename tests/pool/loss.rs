@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use sinew::pool::{Broker, Client, Worker};
+use sinew::pool::{Broker, Client, Failure, Worker};
 use sinew::{Dealer, Message};
 
 use crate::kit::{Wire, broker, client, next, pull, start, text, within, worker, workers};
+use crate::support::raw_peer::RawListener;
 
 #[tokio::test]
 async fn m10_the_tasks_of_a_worker_that_is_gone_go_to_others_at_once() {
@@ -61,6 +62,37 @@ async fn m24_a_client_takes_its_calls_to_the_next_broker() {
         }
         () = serve => unreachable!("it does not end"),
     }
+}
+
+/// A broker that is stopped, or a network that vanishes, closes no connection.
+#[tokio::test]
+async fn m24_a_client_leaves_a_broker_that_has_fallen_silent() {
+    let frozen = RawListener::bind().await;
+    let (_second, second_at) = broker().await;
+    let work = |_| async { Ok::<_, Failure>("by the second") };
+    tokio::spawn(worker(&second_at, "work").serve_until(std::future::pending(), work));
+    let wire = Wire::to(&second_at).await;
+    // So that it begins with the first.
+    wire.down();
+    let client = Client::connect([&frozen.endpoint(), &wire.address]).await.unwrap();
+    let mut silent = frozen.accept().await;
+    silent.handshake("ROUTER", 1).await;
+    let call = tokio::spawn(async move { client.call("work", "one").await });
+    for said in ["HELLO", "SUBMIT"] {
+        assert!(!silent.recv_msg().await.is_empty(), "{said}");
+    }
+    wire.up();
+    let pass = async |time| {
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
+    };
+    pass(Duration::from_secs(2)).await;
+    assert_eq!(silent.recv_command().await.0, "PING");
+    pass(Duration::from_secs(6)).await;
+    silent.expect_closed().await;
+    let answer = within("an answer", call).await.unwrap();
+    assert_eq!(answer.unwrap(), "by the second");
 }
 
 #[tokio::test]
@@ -162,9 +194,7 @@ async fn a_client_that_does_not_read_holds_nobody_up() {
     let (broker, address) = start(Broker::builder()).await;
     let worker = worker(&address, "large").capacity(64);
     tokio::spawn(
-        worker.serve_until(std::future::pending(), |_| async {
-            Ok::<_, sinew::pool::Failure>(vec![7_u8; 4096])
-        }),
+        worker.serve_until(std::future::pending(), |_| async { Ok::<_, Failure>(vec![7_u8; 4096]) }),
     );
     // One that speaks the language of Majordomo, by hand, and has hardly any room.
     let deaf = Dealer::builder().recv_hwm(1).recv_buffer(4096).build().unwrap();
