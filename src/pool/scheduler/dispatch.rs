@@ -143,6 +143,7 @@ impl Scheduler {
         let redelivered = task.starts > 0 || task.was_out;
         task.attempt = task.attempt.wrapping_add(1);
         (task.worker, task.moment, task.flow, task.begun) = (worker_ix, now, flow, false);
+        task.worker_lost = false;
         task.place = Place::Leased;
         if !worker.reports_starts {
             task.begin();

@@ -116,6 +116,10 @@ impl Scheduler {
         let Some(task) = self.tasks.get_mut(ix) else { return };
         let Some(worker) = self.workers.get_mut(worker_ix) else { return };
         task.begin();
+        if std::mem::take(&mut task.worker_lost) {
+            // It did not take the worker down, only the connection broke.
+            task.crashes = task.crashes.saturating_sub(1);
+        }
         (task.place, task.worker) = (Place::Running, worker_ix);
         let queue = task.queue;
         worker.tasks.push_back(&mut self.tasks.slab, ix);
@@ -237,6 +241,9 @@ impl Scheduler {
             Place::Revoked => self.remove(ix),
             _ if once => self.lose(ix),
             Place::Running if leave == Leave::Lost => {
+                if let Some(task) = self.tasks.get_mut(ix) {
+                    task.worker_lost = true;
+                }
                 self.blame(ix, worker, &Frame::from("its worker was lost"));
                 self.crashed(ix, &retry, true);
             }

@@ -101,6 +101,8 @@ pub(super) struct Task {
     pub(super) begun: bool,
     /// A worker was lost with it, which may have begun it without having said so.
     pub(super) was_out: bool,
+    /// This attempt counts as a crash, because the worker's connection ended: not if the worker is back with it.
+    pub(super) worker_lost: bool,
 }
 
 impl Task {
@@ -216,6 +218,7 @@ impl Default for Task {
             holds_key: false,
             begun: false,
             was_out: false,
+            worker_lost: false,
         }
     }
 }

@@ -147,3 +147,30 @@ fn m5_workers_show_id_address_response_time_and_availability() {
     let queue = rig.scheduler.queues().remove(0);
     assert_eq!((queue.workers, queue.available, queue.in_flight, queue.counters.done), (1, 1, 1, 1));
 }
+
+/// A worker that is back with its task was not taken down by it, however often its connection breaks.
+#[test]
+fn m10_a_connection_that_breaks_again_and_again_is_no_crash() {
+    let mut rig = rig();
+    let mut worker = rig.worker("w", 1);
+    let client = rig.client("c");
+    rig.submit(client, "long");
+    let given = rig.one();
+    for _ in 0..10 {
+        rig.on(Event::Lost(worker));
+        worker = rig.hello(WorkerHello { running: vec![given.lease], ..hello() });
+        assert!(rig.given().is_empty(), "it has it already");
+    }
+    // What took a worker down before still counts.
+    for _ in 0..2 {
+        rig.on(Event::Lost(worker));
+        worker = rig.worker("w", 1);
+        rig.one();
+    }
+    rig.out.clear();
+    rig.on(Event::Lost(worker));
+    assert_eq!(rig.told_text(), ["failed 1 Crashed"]);
+    let letter = rig.scheduler.dead_letters(&QUEUE.into()).remove(0);
+    assert_eq!((letter.starts, letter.crashes), (3, 3));
+    rig.scheduler.audit();
+}
