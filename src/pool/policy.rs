@@ -226,7 +226,8 @@ pub enum Overflow {
     /// It is taken, and its client is not read from until there is room: nothing is refused, and a client may exceed
     /// the limit by what it had sent already.
     Block,
-    /// It is taken, and the oldest waiting task is dropped for it, counted, and its client told.
+    /// It is taken, and the oldest waiting task is dropped for it, counted, and its client told. What is delayed, or
+    /// waits for its key, is not dropped: where nothing else waits, the new one is rejected.
     DropOldest,
 }
 

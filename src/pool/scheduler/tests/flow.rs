@@ -238,3 +238,24 @@ fn m7_a_rate_is_kept_however_late_its_timer_is() {
         assert!((wanted * 99 / 100..=wanted + 1).contains(&given), "{given} of {wanted}");
     }
 }
+
+/// What is delayed, or waits for its key, is not in line, and cannot be dropped for another.
+#[test]
+fn overflow_drop_oldest_refuses_where_nothing_is_in_line() {
+    let policy = Policy::default().max_len(2).overflow(Overflow::DropOldest);
+    let mut rig = Rig::new(policy.clone());
+    let client = rig.client("c");
+    for _ in 0..3 {
+        rig.submit_with(client, "later", SubmitOptions { delay: seconds(60), ..SubmitOptions::default() });
+    }
+    assert_eq!(rig.told_text(), ["reject 3 QueueFull"]);
+    let mut rig = Rig::new(policy.strategy(StrategyName::OrderedKey));
+    rig.worker("w", 1);
+    let client = rig.client("c");
+    for _ in 0..4 {
+        rig.submit_with(client, "next", key("k"));
+    }
+    assert_eq!(rig.told_text(), ["reject 4 QueueFull"], "one runs, two wait for its key");
+    assert_eq!(rig.scheduler.queues()[0].counters.rejected, 1);
+    rig.scheduler.audit();
+}
