@@ -224,7 +224,7 @@ impl Scheduler {
         } else {
             self.count_redelivery(ix);
             self.begin_waiting(ix);
-            self.line_up_alone(ix, front);
+            self.line_up(ix, front);
         }
     }
 
@@ -232,11 +232,8 @@ impl Scheduler {
     pub(super) fn again(&mut self, ix: Ix, delay: Duration, place: Place) {
         self.count_redelivery(ix);
         self.begin_waiting(ix);
-        let crashes = self.tasks.get(ix).map_or(0, |task| task.crashes);
         if delay > Duration::ZERO {
             self.put_aside(ix, place, delay);
-        } else if crashes > 0 {
-            self.line_up_alone(ix, true);
         } else {
             self.line_up(ix, true);
         }

@@ -33,7 +33,8 @@ impl Scheduler {
         }
     }
 
-    /// Puts a waiting task in line: behind its key if others of it are before it, else with the tasks of its client.
+    /// Puts a waiting task in line: behind its key if others of it are before it, else with the tasks of its client, or,
+    /// if it has taken a worker down, with those that run alone.
     pub(super) fn line_up(&mut self, ix: Ix, front: bool) {
         let Some(task) = self.tasks.get_mut(ix) else { return };
         let Some(queue) = self.queues.get_mut(task.queue as usize) else { return };
@@ -58,6 +59,10 @@ impl Scheduler {
             }
             task.holds_key = true;
         }
+        if task.crashes > 0 {
+            self.line_up_alone(ix, front);
+            return;
+        }
         task.place = Place::Ready;
         if let Some(class) = queue.classes.get_mut(usize::from(task.class)) {
             class.levels.push(&mut self.flows, &mut queue.lone, &mut self.tasks, ix, front);
@@ -65,7 +70,7 @@ impl Scheduler {
     }
 
     /// Puts a waiting task among those that run alone.
-    pub(super) fn line_up_alone(&mut self, ix: Ix, front: bool) {
+    fn line_up_alone(&mut self, ix: Ix, front: bool) {
         let Some(task) = self.tasks.get_mut(ix) else { return };
         task.place = Place::Solo;
         let (queue, class) = (task.queue, task.class);

@@ -252,3 +252,28 @@ fn partial_results_pass_through() {
     rig.done(&given);
     assert_eq!(rig.told_text(), ["partial 1 half", "result 1 x done"]);
 }
+
+/// Also where it has not been tried again at once.
+#[test]
+fn g16_a_task_that_took_a_worker_down_runs_alone_after_a_wait_too() {
+    for policy in [Policy::default(), Policy::default().max_in_flight_per_key(1)] {
+        let mut rig = Rig::new(policy);
+        let client = rig.client("c");
+        rig.submit_with(client, "poison", key("k"));
+        let first = rig.worker("first", 1);
+        rig.one();
+        rig.on(Event::Lost(first));
+        rig.worker("second", 2);
+        let again = rig.one();
+        rig.nack(&again, retry(Some(seconds(1))));
+        rig.submit(client, "other");
+        let other = rig.one();
+        rig.pass(seconds(1));
+        assert!(rig.given().is_empty(), "not beside another one");
+        rig.done(&other);
+        let alone = rig.one();
+        assert_eq!(alone.body, "poison");
+        rig.done(&alone);
+        rig.scheduler.audit();
+    }
+}
