@@ -43,12 +43,7 @@ impl Scheduler {
             FromWorker::Partial(lease, body) => self.partial(ix, lease, body),
             FromWorker::Done(lease, body) => self.done(ix, lease, body),
             FromWorker::Nack(lease, nack) => self.nack(ix, lease, nack),
-            FromWorker::Drain => {
-                if let Some(worker) = self.workers.get_mut(ix) {
-                    worker.draining = true;
-                }
-                self.update_worker(ix);
-            }
+            FromWorker::Drain => self.worker_drains(ix),
             FromWorker::Bye => self.worker_says_bye(ix),
         }
     }

@@ -188,6 +188,17 @@ impl Scheduler {
         }
     }
 
+    /// A worker takes nothing more; what it was kept free for may have another.
+    pub(super) fn worker_drains(&mut self, ix: Ix) {
+        let Some(worker) = self.workers.get_mut(ix) else { return };
+        worker.draining = true;
+        let kept_for = worker.reserved;
+        self.free_reserved(ix);
+        if let Some((queue, _)) = kept_for {
+            self.dispatch(queue);
+        }
+    }
+
     pub(super) fn worker_says_bye(&mut self, ix: Ix) {
         self.remove_worker(ix, Leave::Bye);
     }

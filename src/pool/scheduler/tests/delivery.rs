@@ -277,3 +277,23 @@ fn g16_a_task_that_took_a_worker_down_runs_alone_after_a_wait_too() {
         rig.scheduler.audit();
     }
 }
+
+/// What must run alone goes to another, if the worker that was kept free for it takes nothing more.
+#[test]
+fn g16_a_worker_that_drains_is_kept_free_no_longer() {
+    let mut rig = Rig::new(Policy::default());
+    let client = rig.client("c");
+    let first = rig.worker("first", 1);
+    rig.submit(client, "poison");
+    rig.one();
+    let kept = rig.worker("kept", 2);
+    rig.submit(client, "long");
+    assert_eq!(rig.one().to, kept);
+    rig.on(Event::Lost(first));
+    let other = rig.worker("other", 1);
+    assert!(rig.given().is_empty(), "it waits for the one that is kept free");
+    rig.say(kept, FromWorker::Drain);
+    let given = rig.one();
+    assert_eq!((&given.body[..], given.to), ("poison", other));
+    rig.scheduler.audit();
+}
