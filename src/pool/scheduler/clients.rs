@@ -23,6 +23,13 @@ pub(super) struct Client {
     pub(super) service: f64,
 }
 
+impl Client {
+    /// It is there, or has not been away for long.
+    pub(super) fn may_be_told(&self) -> bool {
+        self.session.is_some() || self.timer != NIL
+    }
+}
+
 /// The client that retried dead letters belong to: nobody, who never leaves.
 pub(super) const OPERATOR: Ix = 0;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Action;
 use super::Scheduler;
-use super::clients::OPERATOR;
+use super::clients::{Client, OPERATOR};
 use super::config::OVERHEAD;
 use super::links::Ix;
 use super::memory::{Answer, Known};
@@ -193,6 +193,15 @@ impl Scheduler {
                 {
                     self.end_waiting_task(oldest, End::Failed(FailReason::Dropped));
                 }
+                // The others are delayed, or wait for their keys.
+                if let Some(queue) = self.queue_mut(queue_ix)
+                    && queue.is_full(bytes)
+                {
+                    queue.counters.rejected += 1;
+                    let after = retry_after(queue);
+                    self.reject(session, id, RejectReason::QueueFull, after);
+                    return false;
+                }
             }
         }
         true
@@ -324,12 +333,43 @@ impl Scheduler {
             self.memory.remove_request(client, id);
             self.tell_answer(client, id, Answer::Failed(FailReason::Cancelled, Frame::new()));
             self.unmention(client);
+        } else if let Some(heir) = self.heir(ix) {
+            self.hand_over(ix, heir);
         } else if in_flight {
             self.revoke(ix, end);
         } else {
             self.end_waiting_task(ix, end);
             self.dispatch(queue);
         }
+    }
+
+    /// Takes one out of those who wait for a task beside its owner: the first who is there, or may come back.
+    fn heir(&mut self, ix: Ix) -> Option<(Ix, RequestId)> {
+        let others = &mut self.tasks.get_mut(ix)?.extra.as_mut()?.others;
+        let clients = &self.clients;
+        let waits = |(client, _): &(Ix, RequestId)| clients.get(*client).is_some_and(Client::may_be_told);
+        let first = others.iter().position(waits)?;
+        Some(others.remove(first))
+    }
+
+    /// The owner of a task wants it no more, but somebody else does, who owns it from now on.
+    fn hand_over(&mut self, ix: Ix, (heir, request): (Ix, RequestId)) {
+        let Some(task) = self.tasks.get_mut(ix) else { return };
+        let told = !std::mem::take(&mut task.no_reply);
+        let owner = std::mem::replace(&mut task.client, heir);
+        let old = std::mem::replace(&mut task.request, request);
+        if let Some(client) = self.clients.get_mut(owner) {
+            client.tasks.remove(&mut self.tasks.slab, ix);
+        }
+        if let Some(client) = self.clients.get_mut(heir) {
+            client.tasks.push_back(&mut self.tasks.slab, ix);
+        }
+        self.memory.remove_request(owner, old);
+        if told {
+            self.tell_answer(owner, old, Answer::Failed(FailReason::Cancelled, Frame::new()));
+        }
+        self.unmention(heir);
+        self.forget_client(owner);
     }
 
     /// Cancels what a client that is gone was waiting for: not what somebody else waits for, too, and not what nobody

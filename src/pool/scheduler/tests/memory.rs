@@ -158,3 +158,34 @@ fn frames_count_even_if_they_are_empty() {
     }
     assert_eq!(rig.scheduler.totals().forgotten, 8, "two results fit");
 }
+
+#[test]
+fn m11_who_cancels_a_task_that_others_wait_for_leaves_it_to_them() {
+    let mut rig = Rig::with(config());
+    let worker = rig.worker("w", 1);
+    let (first, second) = (rig.client("first"), rig.client("second"));
+    let named = || SubmitOptions { dedup: Some(Box::new("order".into())), ..SubmitOptions::default() };
+    for cancelled in 0..2 {
+        let mine = rig.submit_with(first, "x", named());
+        let theirs = rig.submit_with(second, "x", named());
+        let given = rig.one();
+        rig.out.clear();
+        rig.on(Event::Client(first, FromClient::Cancel { id: mine }));
+        assert!(matches!(&rig.out[..], [Action::ToClient(to, ToClient::Failed { .. })] if *to == first));
+        rig.out.clear();
+        if cancelled == 0 {
+            rig.on(Event::Client(second, FromClient::Cancel { id: theirs }));
+            assert!(
+                rig.out.iter().any(
+                    |action| matches!(action, Action::ToWorker(to, ToWorker::Cancel(_)) if *to == worker)
+                )
+            );
+            rig.done(&given);
+            rig.pass(seconds(700));
+        } else {
+            rig.done(&given);
+            assert_eq!(rig.told_text(), [format!("result {theirs} x done")]);
+        }
+        rig.scheduler.audit();
+    }
+}
