@@ -21,6 +21,8 @@ use crate::pool::trace::Trace;
 /// The longest name of a queue, a key, a task or a tag, in bytes.
 const MAX_NAME: usize = 255;
 const MAX_TAGS: usize = 16;
+/// Requests that may wait for one task, beside the one that it was made for.
+const MAX_OTHERS: usize = 1 << 16;
 /// While fewer tasks wait, a new one keeps the room that its body has in front, for the header that it goes out with.
 const SOON: u64 = 4096;
 
@@ -275,6 +277,19 @@ impl Scheduler {
 
     /// A task that was submitted before: who asks now gets its answer, then or now.
     fn repeat(&mut self, session: Session, client: Ix, id: RequestId, options: &SubmitOptions, known: Known) {
+        if let Known::Task(ix) = known
+            && !options.no_reply
+            && self.is_crowded(ix)
+            && self.memory.request(client, id).is_none()
+        {
+            let queue = self.tasks.get(ix).map(|task| task.queue);
+            if let Some(queue) = queue.and_then(|queue| self.queue_mut(queue)) {
+                queue.counters.rejected += 1;
+                let after = retry_after(queue);
+                self.reject(session, id, RejectReason::QueueFull, after);
+            }
+            return;
+        }
         if options.ack {
             self.tell_client(session, ToClient::Accept { id });
         }
@@ -301,6 +316,12 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    /// Whether as many wait for the answer of this task as may.
+    fn is_crowded(&self, ix: Ix) -> bool {
+        let extra = self.tasks.get(ix).and_then(|task| task.extra.as_ref());
+        extra.is_some_and(|extra| extra.others.len() >= MAX_OTHERS)
     }
 
     /// Puts back what had been given up: a new task that nobody waits for.

@@ -189,3 +189,18 @@ fn m11_who_cancels_a_task_that_others_wait_for_leaves_it_to_them() {
         rig.scheduler.audit();
     }
 }
+
+#[test]
+fn m11_how_many_wait_for_one_task_is_limited() {
+    let mut rig = Rig::with(config());
+    let client = rig.client("c");
+    let named = || SubmitOptions { dedup: Some(Box::new("order".into())), ..SubmitOptions::default() };
+    for _ in 0..=1 << 16 {
+        rig.submit_with(client, "x", named());
+    }
+    assert!(rig.told().is_empty());
+    let ack = rig.submit_with(client, "x", SubmitOptions { ack: true, ..named() });
+    assert_eq!(rig.told_text(), [format!("reject {ack} QueueFull")]);
+    assert_eq!(rig.scheduler.totals().waiting, 1);
+    rig.scheduler.audit();
+}
