@@ -10,6 +10,10 @@ use thin_vec::ThinVec;
 /// Payloads up to this size live inside the frame itself: they cost no reference count on either
 /// side and never pin the read buffer that they came in.
 const INLINE: usize = 64;
+/// A frame up to here may take many times its size of a buffer that it was read into; a larger one has at least a quarter
+/// of it.
+#[cfg(feature = "pool")]
+const DETACHED: usize = 32 * 1024;
 
 /// A payload in place. Aligned, and the size behind it, so that moving a message reads it in the same pieces as it
 /// was written in: pieces that overlap cannot be forwarded from the store buffer and stall the move.
@@ -384,6 +388,17 @@ impl Message {
     pub(crate) fn shrink(&mut self) {
         if self.rest.is_empty() {
             self.rest = ThinVec::new();
+        }
+    }
+
+    /// Copies small frames, so that they do not hold on to all that was read together with them: for a message that is
+    /// kept for longer than that.
+    #[cfg(feature = "pool")]
+    pub(crate) fn detach(&mut self) {
+        for frame in std::iter::once(&mut self.first).chain(&mut self.rest) {
+            if (INLINE + 1..=DETACHED).contains(&frame.len()) {
+                *frame = Frame::copy_from_slice(frame);
+            }
         }
     }
 

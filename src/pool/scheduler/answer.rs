@@ -242,9 +242,9 @@ impl Scheduler {
     }
 }
 
-/// What a worker says went wrong, as far as it is kept.
+/// What a worker says went wrong, as far as it is kept: a copy, for it came with much else.
 fn shortened(error: &Frame) -> Frame {
-    error.get(..MAX_ERROR).map_or_else(|| error.clone(), Frame::copy_from_slice)
+    Frame::copy_from_slice(error.get(..MAX_ERROR).unwrap_or(error))
 }
 
 /// How long a task waits that was begun `starts` times: nothing the first times, then anything up to a bound that

@@ -49,6 +49,7 @@ impl Scheduler {
         let now = self.now;
         let Some(task) = self.tasks.get_mut(ix) else { return };
         let Some(queue) = self.queues.get_mut(task.queue as usize) else { return };
+        task.body.detach();
         let letter = DeadLetter {
             body: task.body.clone(),
             key: task.key().cloned(),

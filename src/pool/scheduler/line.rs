@@ -88,6 +88,7 @@ impl Scheduler {
         let now = self.now;
         let Some(task) = self.tasks.get_mut(ix) else { return };
         (task.place, task.moment) = (place, now + delay);
+        task.body.detach();
         let queue = task.queue;
         if self.queue(queue).is_some_and(|queue| !queue.policy.ordered()) {
             self.release_key(ix);

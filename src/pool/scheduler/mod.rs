@@ -212,7 +212,8 @@ impl Scheduler {
         let ix = Ix::try_from(self.queues.len()).ok()?;
         let policy = Arc::clone(&self.policy);
         let seed = self.config.seed ^ u64::from(ix) << 16;
-        self.queues.push(Queue::new(name.clone(), policy, seed));
+        // A copy: it stays, and what it was read with need not.
+        self.queues.push(Queue::new(Frame::copy_from_slice(name), policy, seed));
         self.queue_names.insert(number, ix);
         Some(ix)
     }

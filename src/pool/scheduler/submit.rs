@@ -23,8 +23,9 @@ const MAX_NAME: usize = 255;
 const MAX_TAGS: usize = 16;
 /// Requests that may wait for one task, beside the one that it was made for.
 const MAX_OTHERS: usize = 1 << 16;
-/// While fewer tasks wait, a new one keeps the room that its body has in front, for the header that it goes out with.
-const SOON: u64 = 4096;
+/// While there are fewer tasks, a new one keeps the room that its body has in front, for the header that it goes out with,
+/// and the buffer that it was read into: it will be gone soon.
+const SOON: usize = 4096;
 
 /// A submission.
 #[derive(Debug)]
@@ -222,8 +223,9 @@ impl Scheduler {
     fn accept(&mut self, request: Request) {
         let Request { session, client, id, queue: queue_ix, class, options, mut body } = request;
         let now = self.now;
-        if self.totals.waiting >= SOON {
+        if self.tasks.slab.len() >= SOON {
             body.shrink();
+            body.detach();
         }
         let Some(queue) = self.queues.get_mut(queue_ix as usize) else { return };
         queue.counters.accepted += 1;

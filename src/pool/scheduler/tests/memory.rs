@@ -204,3 +204,42 @@ fn m11_how_many_wait_for_one_task_is_limited() {
     assert_eq!(rig.scheduler.totals().waiting, 1);
     rig.scheduler.audit();
 }
+
+/// A buffer that messages are read into is hundreds of times as large as a small one of them.
+#[test]
+fn g17_what_is_kept_for_long_does_not_hold_on_to_what_was_read_with_it() {
+    let read = || bytes::Bytes::from(vec![b'x'; 128 * 1024]);
+    let task = |read: &bytes::Bytes| Message::from(Frame::from(read.slice(100..300)));
+    let submit = |rig: &mut Rig, client, id, body, delay| {
+        let options = SubmitOptions { delay, ..SubmitOptions::default() };
+        rig.on(Event::Client(client, FromClient::Submit { id, queue: QUEUE.into(), options, body }));
+    };
+    let mut rig = Rig::with(config());
+    let client = rig.client("c");
+    // For later.
+    let buffer = read();
+    submit(&mut rig, client, 1, task(&buffer), seconds(3600));
+    assert!(buffer.is_unique());
+    // Given up, and what its worker said about it.
+    let (buffer, said) = (read(), read());
+    submit(&mut rig, client, 2, task(&buffer), Duration::ZERO);
+    rig.worker("w", 1);
+    let given = rig.one();
+    rig.nack(&given, Nack::Reject { error: Frame::from(said.slice(..200)) });
+    rig.out.clear();
+    assert_eq!(rig.scheduler.dead_letters(&QUEUE.into()).len(), 1);
+    assert!(buffer.is_unique() && said.is_unique());
+    // One of many.
+    rig.admin(Admin::Pause(QUEUE.into()));
+    for id in 10..10_000 {
+        submit(&mut rig, client, id, "x".into(), Duration::ZERO);
+    }
+    let buffer = read();
+    submit(&mut rig, client, 10_000, task(&buffer), Duration::ZERO);
+    assert!(buffer.is_unique());
+    // A name.
+    let buffer = read();
+    let hello = WorkerHello { queues: vec![Frame::from(buffer.slice(..200))], ..hello() };
+    rig.hello(hello);
+    assert!(buffer.is_unique());
+}
