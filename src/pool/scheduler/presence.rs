@@ -1,5 +1,6 @@
 //! Who is there: workers and clients that come, fall silent, and go.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Scheduler;
@@ -47,8 +48,11 @@ impl Scheduler {
         }
         let (heartbeat, liveness) = (self.config.heartbeat, self.config.liveness);
         self.tell_worker(session, ToWorker::Welcome { heartbeat, liveness });
+        let mut joined = HashSet::with_capacity(queues.len());
         for name in &queues {
-            if let Some(queue) = self.queue_named(name, self.config.on_demand) {
+            if let Some(queue) = self.queue_named(name, self.config.on_demand)
+                && joined.insert(queue)
+            {
                 self.join_queue(ix, queue);
             }
         }
@@ -69,9 +73,6 @@ impl Scheduler {
 
     fn join_queue(&mut self, ix: Ix, queue_ix: Ix) {
         let Some(worker) = self.workers.get(ix) else { return };
-        if worker.memberships.iter().any(|at| at.queue == queue_ix) {
-            return;
-        }
         let Some(queue) = self.queue(queue_ix) else { return };
         let fitting = queue.classes.iter().zip(0_u16..).filter(|(class, _)| class.fits(&worker.about.tags));
         let fitting: Vec<u16> = fitting.map(|(_, number)| number).collect();
@@ -88,7 +89,10 @@ impl Scheduler {
         if let Some(class) = class.filter(|class| class.fits(&worker.about.tags)) {
             let seat = class.join(ix, worker.about.name.clone(), worker.capacity, worker.about.weight);
             worker.memberships.push(Membership { queue, class: class_number, seat });
-            self.update_worker(ix);
+            // Not in all its other places again, of which it may have thousands.
+            worker.available = worker.open();
+            class.set_in_flight(seat, worker.in_flight);
+            class.set_available(seat, worker.available);
         }
     }
 

@@ -1,6 +1,10 @@
 //! Heartbeats, and workers that come back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
+use crate::pool::strategy::{Candidates, Seat, Strategy, TaskInfo};
 
 fn rig() -> Rig {
     Rig::with(Config { heartbeat: seconds(2), ..Config::default() })
@@ -173,4 +177,32 @@ fn m10_a_connection_that_breaks_again_and_again_is_no_crash() {
     let letter = rig.scheduler.dead_letters(&QUEUE.into()).remove(0);
     assert_eq!((letter.starts, letter.crashes), (3, 3));
     rig.scheduler.audit();
+}
+
+/// What it costs that a worker joins grows with the number of its queues, not with the square of it.
+#[test]
+fn g18_a_worker_of_many_queues_is_told_to_each_of_them_not_to_all_each_time() {
+    #[derive(Debug)]
+    struct Counting(Arc<AtomicUsize>);
+    impl Strategy for Counting {
+        fn pick(&mut self, workers: &Candidates, _: &TaskInfo<'_>) -> Option<Seat> {
+            workers.available().first().copied()
+        }
+
+        fn loaded(&mut self, _: &Candidates, _: Seat) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    let told = Arc::new(AtomicUsize::new(0));
+    let counted = told.clone();
+    let policy = Policy::default().custom_strategy(move |_| Box::new(Counting(counted.clone())));
+    let mut rig = Rig::new(policy);
+    // Named twice, it is one of them all the same.
+    let queues = (0..2000).map(|number| (number % 1000).to_string().into()).collect();
+    rig.hello(WorkerHello { queues, ..hello() });
+    assert_eq!(rig.scheduler.workers()[0].queues.len(), 1000);
+    rig.scheduler.audit();
+    let told = told.load(Ordering::Relaxed);
+    assert!((1000..=5000).contains(&told), "{told}");
 }
