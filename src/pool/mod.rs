@@ -20,7 +20,6 @@ pub mod local;
 mod policy;
 mod protocol;
 mod request;
-#[allow(dead_code, reason = "its own tests look at more of it than its users do")]
 mod scheduler;
 mod strategy;
 mod time;

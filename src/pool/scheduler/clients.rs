@@ -68,6 +68,7 @@ impl Clients {
         if idle { self.0.try_remove(ix as usize) } else { None }
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.len() - 1
     }

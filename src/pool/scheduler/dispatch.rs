@@ -190,9 +190,8 @@ impl Scheduler {
 
     /// Tells all places where a worker is a candidate how much it has, and whether it can take more.
     pub(super) fn update_worker(&mut self, ix: Ix) {
-        let Some(worker) = self.workers.get_mut(ix) else { return };
+        let Some(worker) = self.workers.get(ix) else { return };
         let (open, in_flight) = (worker.open(), worker.in_flight);
-        worker.available = open;
         for Membership { queue, class, seat } in worker.memberships.iter() {
             let queue = self.queues.get_mut(*queue as usize);
             if let Some(class) = queue.and_then(|queue| queue.class(*class)) {

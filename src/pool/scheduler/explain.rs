@@ -124,15 +124,6 @@ impl Scheduler {
         self.tasks.find(id).map_or(Explanation::Unknown, |ix| self.explain_task(ix))
     }
 
-    /// The task of a client's request, while it has not ended.
-    pub(crate) fn task_of(&self, session: Session, request: RequestId) -> Option<TaskId> {
-        let client = self.client_sessions.get(&session)?;
-        match self.memory.request(*client, request)? {
-            Known::Task(ix) => Some(self.tasks.id(ix)),
-            Known::Ended(_) => None,
-        }
-    }
-
     pub(super) fn status(&self, session: Session, request: RequestId) -> String {
         let client = self.client_sessions.get(&session);
         let explanation = match client.and_then(|client| self.memory.request(*client, request)) {

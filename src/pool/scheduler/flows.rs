@@ -109,7 +109,6 @@ impl Flows {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(super) struct Levels {
-    len: u32,
     /// Bit n: level n has tasks.
     filled: u16,
     /// The flows that have tasks, in the order of their turns.
@@ -119,10 +118,6 @@ pub(super) struct Levels {
 impl Levels {
     pub(super) const fn filled(&self) -> u16 {
         self.filled
-    }
-
-    pub(super) const fn len(&self) -> u32 {
-        self.len
     }
 
     /// Puts a task in, and tells it its flow; `lone` is the queue's.
@@ -138,7 +133,6 @@ impl Levels {
         } else {
             flow.tasks.push_back(&mut tasks.slab, ix);
         }
-        self.len += 1;
         if first && let Some(ring) = self.rings.get_mut(usize::from(level)) {
             ring.push_back(&mut flows.slab, flow_ix);
             self.filled |= 1 << level;
@@ -151,7 +145,6 @@ impl Levels {
         let (level, flow_ix) = (task.level, std::mem::replace(&mut task.flow, NIL));
         let Some(flow) = at_mut(&mut flows.slab, flow_ix) else { return };
         flow.tasks.remove(&mut tasks.slab, ix);
-        self.len = self.len.saturating_sub(1);
         if flow.tasks.is_empty()
             && let Some(ring) = self.rings.get_mut(usize::from(level))
         {

@@ -34,12 +34,11 @@ pub(super) trait Linked {
 pub(super) struct List<const KIND: usize = 0> {
     head: Ix,
     tail: Ix,
-    len: u32,
 }
 
 impl<const KIND: usize> Default for List<KIND> {
     fn default() -> Self {
-        Self { head: NIL, tail: NIL, len: 0 }
+        Self { head: NIL, tail: NIL }
     }
 }
 
@@ -62,7 +61,6 @@ impl<const KIND: usize> List<KIND> {
         let Some(member) = at_mut(members, ix) else { return };
         let Links { prev, next } = std::mem::replace(member.links(KIND), Links::NONE);
         self.join(members, prev, next);
-        self.len = self.len.saturating_sub(1);
     }
 
     /// Its first member becomes its last.
@@ -86,10 +84,6 @@ impl<const KIND: usize> List<KIND> {
         self.head == NIL
     }
 
-    pub(super) const fn len(&self) -> u32 {
-        self.len
-    }
-
     /// The members, first to last.
     pub(super) fn iter<'a, T: Linked>(
         &self,
@@ -105,7 +99,6 @@ impl<const KIND: usize> List<KIND> {
         *member.links(KIND) = links;
         self.join(members, links.prev, ix);
         self.join(members, ix, links.next);
-        self.len += 1;
     }
 
     /// Makes `next` the one after `prev`, where either may be the end.
@@ -191,7 +184,6 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(list.iter(&nodes).collect::<Vec<_>>(), Vec::from(model.clone()));
-                prop_assert_eq!(list.len() as usize, model.len());
                 prop_assert_eq!((list.front(), list.back()), (model.front().copied(), model.back().copied()));
             }
         }

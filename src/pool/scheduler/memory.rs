@@ -104,10 +104,6 @@ impl Memory {
         self.requests.remove(client, request);
     }
 
-    pub(super) fn remove_named(&mut self, queue: Ix, name: &Frame) {
-        self.named.remove(&(queue, name.clone()));
-    }
-
     /// A task has ended; `dedup` is its queue and the name that the user gave. What has to go for it, goes.
     pub(super) fn end(
         &mut self,
@@ -184,6 +180,7 @@ impl Memory {
         Some(answer.map_or(name, |past| name.min(past.at + self.limits.ttl)))
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.past.len()
     }

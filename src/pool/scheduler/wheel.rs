@@ -117,6 +117,7 @@ impl Wheel {
     }
 
     /// How many are set.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
     }

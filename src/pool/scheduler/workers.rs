@@ -95,8 +95,6 @@ pub(super) struct Worker {
     pub(super) congested: bool,
     /// Kept free for tasks that run alone: of this queue and class.
     pub(super) reserved: Option<(Ix, u16)>,
-    /// As its candidacies were last told.
-    pub(super) available: bool,
     pub(super) done: u64,
     pub(super) failed: u64,
     /// The mean time of a task with it, in nanoseconds; 0 is unknown.
@@ -130,7 +128,6 @@ impl Worker {
             draining: false,
             congested: false,
             reserved: None,
-            available: false,
             done: 0,
             failed: 0,
             service: 0.0,
@@ -186,9 +183,5 @@ impl Workers {
         for (_, worker) in &mut self.0 {
             worker.seen = worker.seen + time;
         }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
     }
 }

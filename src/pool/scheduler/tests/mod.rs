@@ -12,6 +12,7 @@ mod sim;
 
 use std::time::Duration;
 
+use super::memory::Known;
 use super::{Action, Admin, Config, Event, Explanation, Scheduler};
 use crate::message::{Frame, Message};
 use crate::pool::policy::Policy;
@@ -172,8 +173,10 @@ impl Rig {
     }
 
     pub(super) fn explain(&self, client: Session, id: RequestId) -> Explanation {
-        let task = self.scheduler.task_of(client, id).expect("the task has not ended");
-        self.scheduler.explain(task)
+        let client = self.scheduler.client_sessions.get(&client).expect("the client is known");
+        let known = self.scheduler.memory.request(*client, id);
+        let Some(Known::Task(ix)) = known else { panic!("the task has ended: {known:?}") };
+        self.scheduler.explain(self.scheduler.tasks.id(ix))
     }
 }
 
