@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use crate::message::{Frame, Message};
 
+/// The longest name of a queue, a client, a worker, a key, a task or a tag, in bytes.
+pub(crate) const MAX_NAME: usize = 255;
+
 /// One connection of a client or worker to the broker. Never reused, so what is late for one that left meets nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Session(pub(crate) u64);

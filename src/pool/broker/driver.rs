@@ -25,25 +25,16 @@ const MDP_SILENCE: Duration = Duration::from_secs(10);
 const MAX_REPLIES: u32 = 4096;
 
 /// What a handle asks of the driver.
-#[derive(Debug)]
 pub(super) enum Command {
     Admin(Admin),
     /// Runs with the scheduler at hand.
-    Ask(Question),
+    Ask(Box<Look>),
     /// Takes no more tasks, ends when those it has are done, or at the time given.
     ShutDown(Instant),
 }
 
 /// Something that wants to look at the scheduler.
-pub(super) struct Question(pub(super) Box<Look>);
-
 type Look = dyn FnOnce(&Scheduler, Time, &Wire) + Send;
-
-impl std::fmt::Debug for Question {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Question")
-    }
-}
 
 /// What is counted outside the scheduler.
 #[derive(Debug, Default, Clone, Copy)]
@@ -175,7 +166,7 @@ impl Driver {
     fn command(&mut self, command: Command) {
         match command {
             Command::Admin(admin) => self.on(self.now(), Event::Admin(admin)),
-            Command::Ask(Question(ask)) => {
+            Command::Ask(ask) => {
                 let wire = Wire { connections: self.peers.len(), ..self.wire };
                 ask(&self.scheduler, self.now(), &wire);
             }

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::builder::BrokerBuilder;
-use super::driver::{Command, Question, Wire};
+use super::driver::{Command, Wire};
 use crate::endpoint::Endpoint;
 use crate::message::Frame;
 use crate::pool::policy::Policy;
@@ -159,7 +159,7 @@ impl Broker {
         let ask = move |scheduler: &Scheduler, now: Time, wire: &Wire| {
             drop(answer.send(question(scheduler, now, wire)));
         };
-        self.tell(Command::Ask(Question(Box::new(ask))));
+        self.tell(Command::Ask(Box::new(ask)));
         answered.await.map_err(|_| BrokerEnded)
     }
 

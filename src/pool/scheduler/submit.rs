@@ -13,13 +13,11 @@ use super::task::{End, Extra, Place, Task};
 use crate::message::{Frame, Message};
 use crate::pool::policy::{LEVELS, Overflow};
 use crate::pool::protocol::{
-    FailReason, FromClient, RejectReason, RequestId, Session, SubmitOptions, ToClient,
+    FailReason, FromClient, MAX_NAME, RejectReason, RequestId, Session, SubmitOptions, ToClient,
 };
 use crate::pool::time::Time;
 use crate::pool::trace::Trace;
 
-/// The longest name of a queue, a key, a task or a tag, in bytes.
-const MAX_NAME: usize = 255;
 const MAX_TAGS: usize = 16;
 /// Requests that may wait for one task, beside the one that it was made for.
 const MAX_OTHERS: usize = 1 << 16;

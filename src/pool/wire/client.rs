@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::header::{Header, command, flag};
 use super::meta::{self, Blob, ClientMeta, TaskMeta};
 use super::names::{Names, Naming};
-use super::{Parsed, WireError, assemble, bare, check, duration, millis};
+use super::{Parsed, WireError, assemble, bare, check, duration, millis, with_meta};
 use crate::message::{Frame, Message};
 use crate::pool::protocol::{FailReason, FromClient, RejectReason, SubmitOptions, ToClient};
 
@@ -14,7 +14,7 @@ pub(crate) fn encode_from_client(said: FromClient, naming: &mut Naming) -> Messa
     match said {
         FromClient::Hello { client } => {
             let meta = meta::encode(&ClientMeta { name: Blob(client) });
-            bare_with(Header::new(command::CLIENT_HELLO), meta)
+            with_meta(Header::new(command::CLIENT_HELLO), meta)
         }
         FromClient::Submit { id, queue, options, body } => submit(id, &queue, &options, body, naming),
         // Nobody has reason to say it; what a broker makes of this is the same.
@@ -140,12 +140,6 @@ pub(crate) fn decode_to_client(parsed: Parsed) -> Result<ToClient, WireError> {
         command::STATUS_IS => ToClient::Status { id, text: body.first().clone() },
         _ => return Err(WireError::BadCommand),
     })
-}
-
-fn bare_with(header: Header, meta: Frame) -> Message {
-    let mut message = Message::from(meta);
-    message.push_front(header.flag(flag::META, true).encode());
-    message
 }
 
 const REJECTIONS: [(RejectReason, u32); 4] = [

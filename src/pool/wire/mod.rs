@@ -22,13 +22,13 @@ mod worker;
 
 pub(crate) use client::{decode_to_client, encode_from_client};
 pub(crate) use dialect::{Dialect, Door, Said};
-pub(crate) use names::{MAX_NAME, Names, Naming};
+pub(crate) use names::{Names, Naming};
 pub(crate) use worker::{decode_to_worker, encode_from_worker};
 
 use std::time::Duration;
 
 use crate::message::{Frame, Message};
-use crate::pool::protocol::Parent;
+use crate::pool::protocol::{MAX_NAME, Parent};
 use header::{Header, flag};
 
 /// Why a message of a peer makes no sense.
@@ -84,6 +84,13 @@ fn assemble(header: Header, meta: Option<Frame>, mut body: Message) -> Message {
     }
     body.push_front(header.encode());
     body
+}
+
+/// A message of a header and metadata.
+fn with_meta(header: Header, meta: Frame) -> Message {
+    let mut message = Message::from(meta);
+    message.push_front(header.flag(flag::META, true).encode());
+    message
 }
 
 /// A message that is its header alone.

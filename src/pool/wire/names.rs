@@ -5,9 +5,8 @@ use std::collections::HashMap;
 
 use super::WireError;
 use crate::message::Frame;
+use crate::pool::protocol::MAX_NAME;
 
-/// Longest name of a queue, a client, a worker, a key or a tag, in bytes.
-pub(crate) const MAX_NAME: usize = 255;
 /// Most numbers that one peer may give: its share of our memory.
 const MAX_HANDLES: usize = 4096;
 

@@ -3,9 +3,9 @@
 use super::header::{Header, command, flag};
 use super::meta::{self, Blob, TaskMeta, WorkerMeta};
 use super::names::{Names, Naming};
-use super::{Parsed, WireError, assemble, bare, check, duration, millis};
+use super::{Parsed, WireError, assemble, bare, check, duration, millis, with_meta};
 use crate::message::Message;
-use crate::pool::protocol::{FromWorker, Lease, Nack, TaskId, ToWorker, WorkerHello};
+use crate::pool::protocol::{FromWorker, Lease, MAX_NAME, Nack, TaskId, ToWorker, WorkerHello};
 
 /// How a task comes back: in the header's `handle`.
 mod kind {
@@ -50,9 +50,7 @@ fn hello(hello: WorkerHello) -> Message {
         weight: hello.weight,
         running: hello.running.iter().map(|lease| (lease.task.0, lease.attempt)).collect(),
     };
-    let mut message = Message::from(meta::encode(&meta));
-    message.push_front(Header::new(command::WORKER_HELLO).flag(flag::META, true).encode());
-    message
+    with_meta(Header::new(command::WORKER_HELLO), meta::encode(&meta))
 }
 
 fn nack(lease: Lease, nack: Nack) -> Message {
@@ -136,7 +134,7 @@ fn said_hello(meta: &[u8]) -> Result<WorkerHello, WireError> {
         ..WorkerHello::default()
     };
     hello.queues.iter().chain(&hello.tags).try_for_each(check)?;
-    if hello.queues.is_empty() || hello.name.len() > super::MAX_NAME {
+    if hello.queues.is_empty() || hello.name.len() > MAX_NAME {
         return Err(WireError::BadName);
     }
     Ok(hello)
