@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The program starts itself again as broker and as workers, and prints the processor time of each process, from
-//! which follows what more processors would give. Beside brokers on libzmq: `benches/peers/src/bin/pool.rs`.
+//! which follows what more processors would give. Beside brokers on libzmq: `benches/peers/src/bin/pool/`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that fails says where and stops")]
 

@@ -52,7 +52,7 @@ mod tests {
     }
 
     proptest! {
-        /// Limits P13: monotone, capped, jittered.
+        /// Monotone, capped, jittered.
         #[test]
         fn grows_to_the_cap(
             (initial, max) in (any_duration(), any_duration()),

@@ -176,7 +176,7 @@ pub(crate) fn unlink_all(core: &Core) {
     }
 }
 
-/// A peer in this process, described as if by a handshake (D3.4).
+/// A peer in this process, described as if by a handshake.
 fn info(core: &Core, endpoint: &Arc<str>) -> Arc<PeerInfo> {
     let identity = if core.kind.announces_identity() { &core.options.routing_id[..] } else { &[] };
     Arc::new(PeerInfo {

@@ -58,7 +58,7 @@ pub(super) struct Session<'a> {
     controls: Vec<Control>,
     /// A PING is due.
     ping: bool,
-    /// The one PONG that is owed; a newer PING replaces it (D17).
+    /// The one PONG that is owed; a newer PING replaces it.
     pong: Option<Bytes>,
 
     /// Where the half lies that reads, and the waker of its readiness.

@@ -50,7 +50,7 @@ impl Level {
     }
 
     /// Whether it has fallen to the low-water mark, where a full pipe opens again. Half: opening
-    /// at every message read would cost a wake-up per message at the limit (C3.1, C3.3).
+    /// at every message read would cost a wake-up per message at the limit (C3.1).
     #[inline]
     pub(crate) const fn is_low(self, hwm: Hwm) -> bool {
         self.messages <= hwm.messages / 2 && self.bytes <= hwm.bytes / 2

@@ -411,7 +411,7 @@ mod tests {
                     result = side.input(&mut buf);
                 }
                 assert_eq!(result, Err(error.into()), "{}", body.escape_ascii());
-                // A6.4, A6.5: the peer is told why, unless it cannot even name a command.
+                // A6.5: the peer is told why, unless it cannot even name a command.
                 let told = !matches!(error, MalformedCommand | MalformedError);
                 assert_eq!(side.output().starts_with(b"\x04"), told, "{}", body.escape_ascii());
             }

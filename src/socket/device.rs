@@ -25,7 +25,7 @@ pub(crate) fn offer(core: &Core) -> impl Offer {
         SocketType::XSub => xsub::offer(core)(outbox, message, wakes),
         SocketType::Rep => rep::offer(core)(outbox, message, wakes),
         SocketType::Router => {
-            // B4.11: nothing but an address is dropped.
+            // Nothing but an address is dropped.
             let Some(id) = message.pop_front() else { return Ok(()) };
             let to = RoutingId::from(id);
             let offered = router::offer(core, &to)(outbox, message, wakes);

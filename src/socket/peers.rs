@@ -174,7 +174,7 @@ impl Core {
         Ok(Some(id))
     }
 
-    /// The message that opens a new connection, if any (B3.3, B3.4, B5.15).
+    /// The message that opens a new connection, if any (B3.3, B5.15).
     fn greeting(&self) -> Option<Message> {
         let pattern = &self.options.pattern;
         let probe = pattern.probe_router.then(Message::new);

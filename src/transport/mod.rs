@@ -90,7 +90,7 @@ pub(crate) struct Keepalive {
     pub(crate) count: Option<u32>,
 }
 
-/// Connects once: resolves the name anew (C6.2) and tries each of its addresses in turn.
+/// Connects once: resolves the name anew and tries each of its addresses in turn.
 ///
 /// # Errors
 ///
@@ -156,7 +156,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Those of the listener, such as having no file descriptor left: they pass, so wait and call again (D1.8). A
+    /// Those of the listener, such as having no file descriptor left: they pass, so wait and call again. A
     /// connection that its peer has already left is no error; the next one is given instead.
     ///
     /// # Cancel safety

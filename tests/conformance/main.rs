@@ -1,7 +1,7 @@
 //! The conformance kit: what the wire and each socket must do, clause by clause.
 //!
-//! A test is named after the clause that it pins: `a3_5` is A3.5 of ZMTP and libzmq's behaviour, `d25` a row of the
-//! limits. No test sleeps, waits longer than ten seconds for anything, or needs another to have run.
+//! A test is named after the clause that it pins, as are those elsewhere: `a` to `c` are of ZMTP and libzmq's behaviour,
+//! `d` of the limits. The tests are where a clause is told; a comment that says A3.5 means those named `a3_5`. No test sleeps, waits longer than ten seconds for anything, or needs another to have run.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says why and stops")]
 
 mod kit;

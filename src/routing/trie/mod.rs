@@ -10,9 +10,8 @@
 //! | `labels` | the bytes of all edges, back to back; splitting a node copies none of them  |
 //! | `wides`  | what few nodes need: the second and later keys, an index of many children   |
 //!
-//! Nothing here recurses, [`Drop`] included, because a peer chooses how deep the tree is (limits
-//! T9). Everything that a removal frees is given back: nodes merge, and each part is packed once
-//! half of it is waste.
+//! Nothing here recurses, [`Drop`] included, because a peer chooses how deep the tree is. Everything
+//! that a removal frees is given back: nodes merge, and each part is packed once half of it is waste.
 
 mod node;
 mod shape;

@@ -206,7 +206,6 @@ fn gives_its_memory_back() {
     assert!(trie.wides.items.capacity() < 256 && trie.labels.capacity() < 256);
 }
 
-/// Limits T9.
 #[test]
 fn depth_costs_no_stack() {
     let sweep = || {
