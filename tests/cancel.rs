@@ -7,7 +7,6 @@ mod support;
 
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use sinew::{
     Dealer, EventKind, Message, Pair, Pub, Pull, Push, Rep, Req, Router, RouterEvent, RoutingId,
     SendErrorKind, Sub, XPub, XSub,
 };
-use support::{ipc_path, within};
+use support::{Medium, ipc_path, within};
 use tokio::sync::Mutex;
 use tokio::task::yield_now;
 
@@ -52,13 +51,7 @@ async fn cancel<T>(polls: usize, event: impl FnOnce(), future: impl Future<Outpu
 }
 
 fn endpoints() -> [String; 3] {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    [
-        format!("inproc://cancel-{next}"),
-        "tcp://127.0.0.1:0".to_owned(),
-        format!("ipc://{}", ipc_path().display()),
-    ]
+    [Medium::Inproc.known(), Medium::Tcp.any(), Medium::Ipc.known()]
 }
 
 /// What is received, as a number.

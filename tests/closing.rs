@@ -5,11 +5,11 @@ mod support;
 use std::time::Duration;
 
 use sinew::{EventKind, Pull, Push};
-use support::{ipc_path, within};
+use support::{Medium, within};
 
 #[tokio::test]
 async fn a_slow_receiver_gets_all_that_a_peer_sent_before_it_closed() {
-    for endpoint in ["tcp://127.0.0.1:0".to_string(), format!("ipc://{}", ipc_path().display())] {
+    for endpoint in [Medium::Tcp.any(), Medium::Ipc.known()] {
         let receiver = Pull::builder().recv_hwm(4).build().unwrap();
         let endpoint = receiver.bind(&endpoint).await.unwrap();
         let sender = Push::new();

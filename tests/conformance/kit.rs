@@ -1,15 +1,16 @@
 //! What the tests are made of: bounded waiting, any socket type behind one trait, and ways to meet a peer.
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use sinew::{
     BindError, ConnectError, Context, Dealer, Endpoint, Event, EventKind, Message, Monitor, Pair, Pub, Pull,
     Push, RecvError, Rep, Req, Router, SendError, SendErrorKind, SocketClosed, Stats, Sub, XPub, XSub,
 };
 
+pub(crate) use crate::support::{MEDIA, Medium, inproc, unused_tcp};
+
 use crate::support::raw_peer::{Properties, RawListener, RawPeer};
-use crate::support::{ipc_path, within};
+use crate::support::within;
 
 /// Anything that a test waits for.
 pub(crate) trait Soon: Future + Sized {
@@ -22,54 +23,6 @@ pub(crate) trait Soon: Future + Sized {
 }
 
 impl<F: Future> Soon for F {}
-
-/// A transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Medium {
-    Tcp,
-    Ipc,
-    Inproc,
-}
-
-pub(crate) const MEDIA: [Medium; 3] = [Medium::Tcp, Medium::Ipc, Medium::Inproc];
-
-impl Medium {
-    /// An endpoint to bind that nobody else has.
-    pub(crate) fn any(self) -> String {
-        match self {
-            Self::Tcp => "tcp://127.0.0.1:0".into(),
-            Self::Ipc => "ipc://*".into(),
-            Self::Inproc => inproc(),
-        }
-    }
-
-    /// An endpoint that is known before it is bound, and that nobody else binds.
-    pub(crate) fn known(self) -> String {
-        match self {
-            Self::Tcp => unused_tcp(),
-            Self::Ipc => format!("ipc://{}", ipc_path().display()),
-            Self::Inproc => inproc(),
-        }
-    }
-}
-
-/// An inproc name that no other test uses.
-pub(crate) fn inproc() -> String {
-    format!("inproc://conformance-{}", next())
-}
-
-fn next() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// A port that is free and stays so: on a loopback address that only this call has.
-pub(crate) fn unused_tcp() -> String {
-    let [.., a, b] = next().to_be_bytes();
-    let process = u8::try_from(std::process::id() % 250).unwrap() + 2;
-    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::new(127, process, a, b), 0)).unwrap();
-    format!("tcp://{}", listener.local_addr().unwrap())
-}
 
 /// What every socket type can do.
 pub(crate) trait Socket: Clone + Sized {

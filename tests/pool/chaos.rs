@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use sinew::pool::{Broker, Failure, Job, Policy, Retry, Worker};
 use tokio::task::JoinSet;
 
-use crate::kit::{client, start, text, within, workers};
+use crate::kit::{client, start, text, until, within, workers};
 
 const WORKERS: usize = 4;
 const CAPACITY: u32 = 8;
@@ -231,12 +231,7 @@ async fn g12_a_frozen_worker_loses_its_tasks_and_is_back_when_it_thaws() {
         process.signal("-STOP");
         workers(&broker, 0).await;
         let other = Process::start(&address, 1, Duration::ZERO);
-        let done = async {
-            while broker.figures().await.unwrap().queues[0].counters.done == 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        within("another to do it", done).await;
+        until(&broker, |figures| figures.queues[0].counters.done > 0).await;
         process.signal("-CONT");
         workers(&broker, 2).await;
         drop(other);

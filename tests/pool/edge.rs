@@ -6,13 +6,7 @@ use std::time::Duration;
 use sinew::pool::{Broker, Failure, Job};
 use sinew::{Dealer, Message, Req};
 
-use crate::kit::{broker, client, next, pull, start, text, within, worker, workers};
-
-async fn dealer(address: &str) -> Dealer {
-    let dealer = Dealer::new();
-    dealer.connect(address).await.unwrap();
-    dealer
-}
+use crate::kit::{broker, client, dealer, next, pull, start, text, until, within, worker, workers};
 
 async fn recv(dealer: &Dealer) -> Vec<Vec<u8>> {
     let message = within("a message", dealer.recv()).await.unwrap();
@@ -206,12 +200,7 @@ async fn nonsense_is_counted_and_harms_nobody() {
     for nonsense in [message(&[b"hello"]), message(&[b""]), message(&[b"SWP1"]), message(&[b"", b"MDPC01"])] {
         stranger.send(nonsense).await.unwrap();
     }
-    let counted = async {
-        while broker.figures().await.unwrap().malformed < 4 {
-            tokio::task::yield_now().await;
-        }
-    };
-    within("four malformed messages", counted).await;
+    until(&broker, |figures| figures.malformed == 4).await;
     let mut worker = pull(worker(&address, "echo")).await;
     let client = client(&address).await;
     let serve = async { next(&mut worker).await.done("fine").await.unwrap() };

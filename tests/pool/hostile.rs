@@ -1,26 +1,10 @@
 //! Peers that mean no good, or know no better: each is limited and counted, and nobody else notices.
 
-use sinew::pool::{Broker, BrokerFigures, CallError, Policy, RejectReason};
-use sinew::{Dealer, Message};
+use sinew::Message;
+use sinew::pool::{Broker, CallError, Policy, RejectReason};
 
-use crate::kit::{broker, client, next, pull, start, text, within, worker, workers};
+use crate::kit::{broker, client, dealer, next, pull, start, text, until, within, worker, workers};
 use crate::raw::{DONE, SUBMIT, TASK, WORKER_HEARTBEAT, header, with_meta, worker_hello};
-
-async fn dealer(address: &str) -> Dealer {
-    let dealer = Dealer::new();
-    dealer.connect(address).await.unwrap();
-    dealer
-}
-
-/// Until the figures are so.
-async fn until(broker: &Broker, so: impl Fn(&BrokerFigures) -> bool) {
-    let watch = async {
-        while !so(&broker.figures().await.unwrap()) {
-            tokio::task::yield_now().await;
-        }
-    };
-    within("what the broker counts", watch).await;
-}
 
 /// That others are served as if nothing was.
 async fn serves(address: &str) {

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use sinew::Message;
-use sinew::pool::{Broker, BrokerBuilder, Client, PullWorker, Task, Worker, WorkerBuilder};
+use sinew::pool::{Broker, BrokerBuilder, BrokerFigures, Client, PullWorker, Task, Worker, WorkerBuilder};
+use sinew::{Dealer, Message};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -37,14 +37,26 @@ pub(crate) async fn next(worker: &mut PullWorker) -> Task {
     within("a task", worker.recv()).await.unwrap()
 }
 
-/// Until so many workers serve some queue.
-pub(crate) async fn workers(broker: &Broker, count: usize) {
-    let there = async {
-        while broker.figures().await.unwrap().workers.len() != count {
+/// Until the figures are so.
+pub(crate) async fn until(broker: &Broker, so: impl Fn(&BrokerFigures) -> bool) {
+    let watch = async {
+        while !so(&broker.figures().await.unwrap()) {
             tokio::task::yield_now().await;
         }
     };
-    within("workers", there).await;
+    within("what the broker counts", watch).await;
+}
+
+/// Until so many workers serve some queue.
+pub(crate) async fn workers(broker: &Broker, count: usize) {
+    until(broker, |figures| figures.workers.len() == count).await;
+}
+
+/// A peer that is played by hand.
+pub(crate) async fn dealer(address: &str) -> Dealer {
+    let dealer = Dealer::new();
+    dealer.connect(address).await.unwrap();
+    dealer
 }
 
 pub(crate) fn text(message: &Message) -> &str {

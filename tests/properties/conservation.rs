@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, yield_now};
 
 use crate::support::raw_peer::{RawPeer, frame_bytes};
 use crate::support::within;
-use crate::{Pair, Transport, cases, poll, rest, run, transport};
+use crate::{Medium, Pair, cases, medium, poll, rest, run};
 
 /// The pushers and pullers of a script; each pusher connects to each puller.
 const PUSHERS: usize = 2;
@@ -87,7 +87,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 #[derive(Debug, Clone)]
 struct Script {
-    transport: Transport,
+    medium: Medium,
     threads: bool,
     send: (usize, usize),
     recv: (usize, usize),
@@ -101,15 +101,8 @@ fn script() -> impl Strategy<Value = Script> {
     // Now and then more than the kernel's buffers hold, so that connections are cut within messages.
     let padding = prop_oneof![4 => 0..300usize, 1 => Just(40_000usize)];
     let ops = prop::collection::vec(op(), 1..80);
-    (transport(), any::<bool>(), marks(), marks(), padding, ops).prop_map(
-        |(transport, threads, send, recv, padding, ops)| Script {
-            transport,
-            threads,
-            send,
-            recv,
-            padding,
-            ops,
-        },
+    (medium(), any::<bool>(), marks(), marks(), padding, ops).prop_map(
+        |(medium, threads, send, recv, padding, ops)| Script { medium, threads, send, recv, padding, ops },
     )
 }
 
@@ -164,7 +157,7 @@ impl Stage {
         };
         for _ in 0..PULLERS {
             let socket = stage.puller();
-            let endpoint = socket.bind(stage.script.transport.endpoint()).await.unwrap().to_string();
+            let endpoint = socket.bind(stage.script.medium.any()).await.unwrap().to_string();
             stage.pullers.push(Puller { socket, endpoint, bound: true, received: 0 });
         }
         for _ in 0..PUSHERS {
@@ -285,7 +278,7 @@ impl Stage {
                     puller.socket.unbind(puller.endpoint.as_str()).unwrap();
                     puller.bound = false;
                     // What was handed to the kernel may be lost with the connection.
-                    self.lossy |= self.script.transport != Transport::Inproc;
+                    self.lossy |= self.script.medium != Medium::Inproc;
                 } else {
                     // The port may be somebody else's by now.
                     puller.bound = puller.socket.bind(puller.endpoint.as_str()).await.is_ok();
@@ -298,7 +291,7 @@ impl Stage {
             }
             Op::ClosePuller { at } => {
                 // Likewise; in this process only what peers left behind that had been told it is sent.
-                self.lossy |= self.script.transport != Transport::Inproc || self.script.threads;
+                self.lossy |= self.script.medium != Medium::Inproc || self.script.threads;
                 let stats = self.pullers[at].socket.stats();
                 self.discarded += stats.unread - stats.peers.iter().map(|peer| peer.unread).sum::<u64>();
                 let new = self.puller();
@@ -321,9 +314,9 @@ impl Stage {
 
     /// The most messages and bytes that a pipe may hold.
     fn mark(&self, own: (usize, usize), other: (usize, usize)) -> (u64, u64) {
-        let sum = |own: usize, other: usize| match (self.script.transport, own, other) {
-            (_, 0, _) | (Transport::Inproc, _, 0) => u64::MAX,
-            (Transport::Inproc, ..) => (own + other) as u64,
+        let sum = |own: usize, other: usize| match (self.script.medium, own, other) {
+            (_, 0, _) | (Medium::Inproc, _, 0) => u64::MAX,
+            (Medium::Inproc, ..) => (own + other) as u64,
             _ => own as u64,
         };
         (sum(own.0, other.0), sum(own.1, other.1))
@@ -348,7 +341,7 @@ impl Stage {
             for peer in &stats.peers {
                 assert!(peer.unread <= messages, "{peer:?}");
                 // Within the budget before the last one came, or read ahead by the connection.
-                let ahead = if self.script.transport == Transport::Inproc { 0 } else { READ_AHEAD };
+                let ahead = if self.script.medium == Medium::Inproc { 0 } else { READ_AHEAD };
                 let unread = peer.unread.saturating_sub(1) * (padding as u64 + 13);
                 assert!(unread <= bytes.saturating_add(ahead), "{peer:?}");
             }
@@ -434,14 +427,11 @@ proptest! {
 #[tokio::test]
 async fn p5_an_unread_pipe_holds_its_marks_and_what_is_read_ahead() {
     const SIZE: usize = 1000;
-    for (transport, messages, bytes) in [
-        (Transport::Tcp, 10, 0),
-        (Transport::Tcp, 0, 10_000),
-        (Transport::Ipc, 1, 0),
-        (Transport::Ipc, 0, 500_000),
-    ] {
+    for (medium, messages, bytes) in
+        [(Medium::Tcp, 10, 0), (Medium::Tcp, 0, 10_000), (Medium::Ipc, 1, 0), (Medium::Ipc, 0, 500_000)]
+    {
         let pull = Pull::builder().recv_hwm(messages).recv_hwm_bytes(bytes).build().unwrap();
-        let addr = pull.bind(transport.endpoint()).await.unwrap().to_string();
+        let addr = pull.bind(medium.any()).await.unwrap().to_string();
         let mut peer = RawPeer::connect(&addr).await;
         peer.handshake("PUSH", 1).await;
         let wire = frame_bytes(0, &[7; SIZE - 9]);

@@ -1,18 +1,18 @@
 //! P9 for fan-out: a copy is delivered or counted.
 
 use proptest::prelude::*;
-use sinew::{Pub, Sub};
+use sinew::{Message, Pub, Sub};
 use tokio::task::yield_now;
 
 use crate::support::within;
-use crate::{Transport, cases, run, transport};
+use crate::{Medium, cases, medium, run};
 
 proptest! {
     #![proptest_config(cases(40))]
 
     #[test]
     fn p9_every_copy_that_a_publisher_makes_is_delivered_or_counted(
-        transport in transport(),
+        medium in medium(),
         threads in any::<bool>(),
         marks in (1..6usize, 1..6usize),
         // How many to publish, then how many each subscriber may receive.
@@ -20,7 +20,7 @@ proptest! {
     ) {
         run(threads, async {
             let publisher = Pub::builder().send_hwm(marks.0).build().unwrap();
-            let addr = publisher.bind(transport.endpoint()).await.unwrap();
+            let addr = publisher.bind(medium.any()).await.unwrap();
             let subscribers =
                 [(); 2].map(|()| Sub::builder().subscribe("a").recv_hwm(marks.1).build().unwrap());
             for subscriber in &subscribers {
@@ -40,7 +40,7 @@ proptest! {
                     received[at].extend((0..count).map_while(|_| subscribers[at].try_recv().ok()));
                 }
                 for peer in publisher.stats().peers {
-                    let mark = marks.0 + if transport == Transport::Inproc { marks.1 } else { 0 };
+                    let mark = marks.0 + if medium == Medium::Inproc { marks.1 } else { 0 };
                     assert!(peer.queued <= mark as u64, "{peer:?}");
                 }
             }
@@ -67,19 +67,13 @@ proptest! {
                 assert_eq!(peer.sent + peer.dropped, matching, "{peer:?}");
             }
             for received in received {
-                let order: Vec<u32> = received.iter().map(|m| m[1].to_str().unwrap().parse().unwrap()).collect();
+                let order: Vec<u32> = received.iter().map(number).collect();
                 assert!(order.windows(2).all(|pair| pair[0] < pair[1]), "{order:?}");
             }
         });
     }
 }
 
-trait Text {
-    fn to_str(&self) -> Result<&str, std::str::Utf8Error>;
-}
-
-impl Text for sinew::Frame {
-    fn to_str(&self) -> Result<&str, std::str::Utf8Error> {
-        std::str::from_utf8(self)
-    }
+fn number(message: &Message) -> u32 {
+    std::str::from_utf8(&message[1]).unwrap().parse().unwrap()
 }

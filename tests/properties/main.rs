@@ -13,37 +13,16 @@ mod routing_ids;
 mod turns;
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 
 use proptest::prelude::*;
 use sinew::Message;
 use tokio::task::yield_now;
 
-use crate::support::{ipc_path, within};
+use crate::support::{MEDIA, Medium, within};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transport {
-    Inproc,
-    Tcp,
-    Ipc,
-}
-
-const TRANSPORTS: [Transport; 3] = [Transport::Inproc, Transport::Tcp, Transport::Ipc];
-
-fn transport() -> impl Strategy<Value = Transport> {
-    prop::sample::select(&TRANSPORTS[..])
-}
-
-impl Transport {
-    fn endpoint(self) -> String {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        match self {
-            Self::Inproc => format!("inproc://properties-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
-            Self::Tcp => "tcp://127.0.0.1:0".to_owned(),
-            Self::Ipc => format!("ipc://{}", ipc_path().display()),
-        }
-    }
+fn medium() -> impl Strategy<Value = Medium> {
+    prop::sample::select(&MEDIA[..])
 }
 
 /// So many cases, or `PROPTEST_CASES`.

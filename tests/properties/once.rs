@@ -8,15 +8,15 @@ use tokio::task::{JoinHandle, yield_now};
 
 use crate::support::raw_peer::{MORE, RawPeer, frame_bytes};
 use crate::support::within;
-use crate::{TRANSPORTS, Transport, rest, until};
+use crate::{MEDIA, Medium, rest, until};
 
 #[tokio::test]
 async fn p3_t12_a_connection_cut_at_any_byte_of_a_message_leaves_whole_messages_only() {
     let parts: [&[u8]; 3] = [b"one", &[2; 300], b"three"];
     let bytes = [frame_bytes(MORE, parts[0]), frame_bytes(MORE, parts[1]), frame_bytes(0, parts[2])].concat();
-    for transport in [Transport::Tcp, Transport::Ipc] {
+    for medium in [Medium::Tcp, Medium::Ipc] {
         let pull = Pull::new();
-        let addr = pull.bind(transport.endpoint()).await.unwrap().to_string();
+        let addr = pull.bind(medium.any()).await.unwrap().to_string();
         for cut in 0..=bytes.len() {
             for reset in [false, true] {
                 let what = &format!("{addr}, cut at {cut} of {}, reset: {reset}", bytes.len());
@@ -48,9 +48,9 @@ async fn p3_t12_a_connection_cut_at_any_byte_of_a_message_leaves_whole_messages_
 /// A peer that left, and one that came in its place, in the same breath.
 #[tokio::test]
 async fn b0_6_what_a_peer_sent_before_it_left_survives_newcomers() {
-    for transport in TRANSPORTS {
+    for medium in MEDIA {
         let pull = Pull::new();
-        let addr = pull.bind(transport.endpoint()).await.unwrap();
+        let addr = pull.bind(medium.any()).await.unwrap();
         for n in 0..20 {
             let push = Push::new();
             push.connect(&addr).await.unwrap();
@@ -67,9 +67,9 @@ async fn b0_6_what_a_peer_sent_before_it_left_survives_newcomers() {
 /// More senders wait than there is room for at once.
 #[tokio::test]
 async fn every_waiting_sender_gets_its_turn() {
-    for transport in TRANSPORTS {
+    for medium in MEDIA {
         let push = Push::builder().send_hwm(1).build().unwrap();
-        let addr = push.bind(transport.endpoint()).await.unwrap();
+        let addr = push.bind(medium.any()).await.unwrap();
         let senders: Vec<_> = (0..50)
             .map(|n: i32| {
                 let push = push.clone();
@@ -93,9 +93,9 @@ async fn every_waiting_sender_gets_its_turn() {
 /// Senders to two peers wait in one queue.
 #[tokio::test]
 async fn a_sender_to_one_peer_does_not_wait_for_another() {
-    for (transport, size) in [(Transport::Inproc, 1), (Transport::Ipc, 200_000)] {
+    for (medium, size) in [(Medium::Inproc, 1), (Medium::Ipc, 200_000)] {
         let router = Router::builder().mandatory(true).send_hwm(1).build().unwrap();
-        let addr = router.bind(transport.endpoint()).await.unwrap();
+        let addr = router.bind(medium.any()).await.unwrap();
         let dealers =
             ["stuck", "busy"].map(|name| Dealer::builder().routing_id(name).recv_hwm(1).build().unwrap());
         for dealer in &dealers {
@@ -128,7 +128,7 @@ async fn a_sender_to_one_peer_does_not_wait_for_another() {
 /// C2.2, D3.2: given up before anybody bound, it is not linked later.
 #[tokio::test]
 async fn d3_2_an_inproc_endpoint_given_up_before_it_is_bound_stays_given_up() {
-    let endpoint = Transport::Inproc.endpoint();
+    let endpoint = Medium::Inproc.known();
     let push = Push::new();
     push.connect(endpoint.as_str()).await.unwrap();
     push.try_send("given up").unwrap();
@@ -146,9 +146,9 @@ async fn d3_2_an_inproc_endpoint_given_up_before_it_is_bound_stays_given_up() {
 /// C5.6, for every transport.
 #[tokio::test]
 async fn c5_6_unbind_ends_the_peers_that_came_that_way() {
-    for transport in TRANSPORTS {
+    for medium in MEDIA {
         let pull = Pull::new();
-        let addr = pull.bind(transport.endpoint()).await.unwrap();
+        let addr = pull.bind(medium.any()).await.unwrap();
         let push = Push::builder().reconnect(false).build().unwrap();
         push.connect(&addr).await.unwrap();
         push.try_send("before").unwrap();
@@ -156,23 +156,23 @@ async fn c5_6_unbind_ends_the_peers_that_came_that_way() {
         pull.unbind(&addr).unwrap();
         until("both to be alone", || pull.stats().peers.is_empty() && push.stats().peers.is_empty()).await;
         let error = push.try_send("after").unwrap_err();
-        assert_eq!(error.kind(), SendErrorKind::NoPeer, "{transport:?}");
+        assert_eq!(error.kind(), SendErrorKind::NoPeer, "{medium:?}");
     }
 }
 
 /// 8: what was not delivered is reported, and to whoever asks.
 #[tokio::test]
 async fn close_reports_the_same_to_all_who_wait_for_it() {
-    for transport in [Transport::Inproc, Transport::Ipc] {
+    for medium in [Medium::Inproc, Medium::Ipc] {
         let push = Push::builder().linger(Duration::ZERO).build().unwrap();
-        push.connect(transport.endpoint()).await.unwrap();
+        push.connect(medium.known()).await.unwrap();
         for _ in 0..3 {
             push.try_send("nobody there").unwrap();
         }
         let both = async { tokio::join!(push.close(), push.close()) };
         let (first, second) = within("both", both).await;
         let third = within("a late one", push.close()).await;
-        assert_eq!([first, second, third].map(|closed| closed.undelivered), [3; 3], "{transport:?}");
+        assert_eq!([first, second, third].map(|closed| closed.undelivered), [3; 3], "{medium:?}");
         assert_eq!(push.stats().dropped.linger, 3);
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sinew::{Dealer, Router, RoutingId, SendErrorKind};
 
 use crate::support::within;
-use crate::{cases, run, transport, until};
+use crate::{cases, medium, run, until};
 
 #[derive(Debug, Clone)]
 enum Visit {
@@ -21,7 +21,7 @@ proptest! {
 
     #[test]
     fn p12_d26_what_is_for_one_connection_never_reaches_a_newcomer_of_its_name(
-        transport in transport(),
+        medium in medium(),
         visits in prop::collection::vec(
             prop_oneof![
                 (0..3usize).prop_map(Visit::Name),
@@ -33,7 +33,7 @@ proptest! {
     ) {
         run(false, async {
             let router = Router::builder().mandatory(true).build().unwrap();
-            let addr = router.bind(transport.endpoint()).await.unwrap();
+            let addr = router.bind(medium.any()).await.unwrap();
             let mut present: [Option<(usize, Dealer)>; 3] = [None, None, None];
             let mut known: Vec<(usize, RoutingId)> = Vec::new();
             for visit in visits {

@@ -5,20 +5,20 @@ use sinew::{Message, Pull, Push, SendErrorKind};
 use tokio::task::yield_now;
 
 use crate::support::within;
-use crate::{Pair, Transport, cases, run, transport, until};
+use crate::{Medium, Pair, cases, medium, run, until};
 
 proptest! {
     #![proptest_config(cases(60))]
 
     #[test]
     fn p6_equally_ready_peers_are_received_from_in_turn(
-        transport in transport(),
+        medium in medium(),
         counts in prop::collection::vec(0..40u32, 2..5),
         batch in 1..8usize,
     ) {
         run(false, async {
             let pull = Pull::new();
-            let addr = pull.bind(transport.endpoint()).await.unwrap();
+            let addr = pull.bind(medium.any()).await.unwrap();
             let mut pushers = Vec::new();
             for (who, &count) in counts.iter().enumerate() {
                 let push = Push::new();
@@ -29,7 +29,7 @@ proptest! {
                 pushers.push(push);
             }
             let all: u32 = counts.iter().sum();
-            if transport != Transport::Inproc {
+            if medium != Medium::Inproc {
                 until("all to be there", || pull.stats().unread == u64::from(all)).await;
             }
             let mut received = Vec::new();
@@ -58,14 +58,14 @@ proptest! {
 
     #[test]
     fn p7_full_peers_are_skipped_and_none_is_starved(
-        transport in prop::sample::select(vec![Transport::Inproc, Transport::Ipc]),
+        medium in prop::sample::select(vec![Medium::Inproc, Medium::Ipc]),
         hwm in 1..5usize,
         peers in 2..5usize,
         drained in prop::collection::vec(0..5usize, 1..20),
     ) {
         run(false, async {
             let push = Push::builder().send_hwm(hwm).build().unwrap();
-            let addr = push.bind(transport.endpoint()).await.unwrap();
+            let addr = push.bind(medium.any()).await.unwrap();
             let pullers: Vec<_> =
                 (0..peers).map(|_| Pull::builder().recv_hwm(1).build().unwrap()).collect();
             for pull in &pullers {
@@ -116,7 +116,7 @@ proptest! {
                 within("all to be full again", fill(&mut accepted)).await;
                 assert!(accepted > before);
                 for peer in push.stats().peers {
-                    let mark = hwm + usize::from(transport == Transport::Inproc);
+                    let mark = hwm + usize::from(medium == Medium::Inproc);
                     assert!(peer.queued <= mark as u64, "{peer:?}");
                 }
             }
