@@ -85,8 +85,8 @@ impl std::error::Error for SendError {}
 #[non_exhaustive]
 #[repr(align(16))]
 pub enum RecvError {
-    /// No message is there; only from the `try_` methods. libzmq: `EAGAIN`.
-    #[error("no message is there")]
+    /// No message, or no task, is there; only from the `try_` methods. libzmq: `EAGAIN`.
+    #[error("nothing is there")]
     Empty,
     /// A REP receives again only after its reply, a REQ only after a request. libzmq: `EFSM`.
     #[error("not this socket's turn to receive: send first")]
@@ -94,8 +94,8 @@ pub enum RecvError {
     /// The peer that had the request is gone; send the request again. libzmq waits for ever.
     #[error("the peer that had the request is gone; send the request again")]
     PeerLost,
-    /// No reply came in time.
-    #[error("no reply within the timeout")]
+    /// No reply, or no task, came in time.
+    #[error("nothing came within the timeout")]
     Timeout,
     /// The socket is closed.
     #[error("the socket is closed")]

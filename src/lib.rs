@@ -15,7 +15,6 @@ mod pipe;
 pub mod pool;
 mod proto;
 mod proxy;
-
 mod routing;
 mod socket;
 mod stats;
@@ -32,7 +31,6 @@ pub use message::{Frame, Message};
 pub use monitor::{DisconnectReason, DropReason, Event, EventKind, Monitor, PeerInfo, Refused};
 pub use options::Notify;
 pub use proto::{HandshakeError, ProtocolError, SocketType};
-
 pub use proxy::{Capture, Device, proxy};
 pub use socket::{
     Closed, Dealer, DealerBuilder, Pair, PairBuilder, PeerId, Pub, PubBuilder, Pull, PullBuilder, Push,

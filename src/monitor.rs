@@ -118,7 +118,7 @@ pub enum DisconnectReason {
     ClosedByUs,
     /// The peer broke the protocol.
     Protocol(ProtocolError),
-    /// The peer was silent for longer than the time to live that it had announced.
+    /// The peer was silent for longer than `heartbeat` has patience, or than the time to live that it had announced.
     Silent,
     /// The peer stopped in the middle of a message for longer than `progress_timeout`.
     Stalled,
@@ -147,6 +147,21 @@ pub enum DropReason {
 ///
 /// A reader that falls more than 1024 events behind misses the oldest, and can tell by
 /// [`missed`](Self::missed). The socket never waits for it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sinew::Error> {
+/// use sinew::{EventKind, Pull, Push};
+/// let (push, pull) = (Push::new(), Pull::new());
+/// let mut monitor = pull.monitor();
+/// push.connect(&pull.bind("tcp://127.0.0.1:0").await?).await?;
+/// while let Some(event) = monitor.recv().await {
+///     println!("{}: {:?}", event.endpoint, event.kind);
+///     if event.kind == EventKind::HandshakeSucceeded {
+///         break;
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 pub struct Monitor {
     events: broadcast::Receiver<Event>,
     // `broadcast` has no poll method; the future borrows nothing and is made anew each time.

@@ -60,7 +60,8 @@ pub(super) struct Given {
     pub(super) trace: Option<Parent>,
 }
 
-/// A part of an answer could not be sent: the broker is away, or has given the task to somebody else.
+/// An answer was not taken: the broker has taken the task back, and perhaps given it to somebody else. Of a part of an
+/// answer, also: the broker is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the task is no longer this worker's")]
 #[non_exhaustive]

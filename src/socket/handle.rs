@@ -35,9 +35,7 @@ impl Handle {
         let life = Arc::new(Life(core.clone()));
         Self { core, receiving: Slot::bystander(), sending: Slot::bystander(), outgoing: None, life }
     }
-}
 
-impl Handle {
     /// Passes the message of `Sink::start_send` on; ready when the place for it is free.
     pub(crate) fn poll_outgoing(
         &mut self,

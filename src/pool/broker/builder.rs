@@ -145,7 +145,7 @@ impl BrokerBuilder {
     ///
     /// # Errors
     ///
-    /// If an endpoint cannot be bound, or there is none.
+    /// If an endpoint cannot be bound, or there is none, or a [heartbeat](Self::heartbeat) of zero was asked for.
     ///
     /// # Cancel safety
     ///

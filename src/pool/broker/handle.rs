@@ -41,6 +41,7 @@ use crate::pool::time::Time;
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
+#[must_use = "a broker ends when its last clone is dropped"]
 pub struct Broker {
     commands: mpsc::UnboundedSender<Command>,
     ended: Arc<Mutex<oneshot::Receiver<()>>>,

@@ -92,7 +92,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If an endpoint is malformed, or there is none.
+    /// If an endpoint is malformed, or one that is only for binding, or there is none.
     ///
     /// # Cancel safety
     ///
@@ -156,7 +156,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If the client is closed, or the broker lost meanwhile.
+    /// [`CallError::Closed`] if no broker is connected or it is lost meanwhile, or if the client is closed.
     ///
     /// # Cancel safety
     ///

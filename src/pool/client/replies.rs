@@ -30,6 +30,7 @@ const BEHIND: usize = 1024;
 /// If they are not read, the client reads nothing more from the broker, until they are. Dropped before its end, it
 /// cancels the task.
 #[derive(Debug)]
+#[must_use = "dropped before its end, it cancels the task"]
 pub struct Replies {
     shared: Arc<Shared>,
     id: RequestId,

@@ -41,25 +41,25 @@ impl LocalWorkerBuilder {
         self
     }
 
-    /// What it is called in figures, and hashed by. Empty unless set.
+    /// Its name: in figures, and what `consistent_hash` knows it by. Default: empty.
     pub fn name(mut self, name: impl Into<Frame>) -> Self {
         self.hello.name = name.into();
         self
     }
 
-    /// How many tasks it runs at a time: 1 unless set, and at least that.
+    /// How many tasks it runs at a time, at least 1. Default: 1.
     pub fn capacity(mut self, tasks: u32) -> Self {
         self.hello.capacity = tasks.max(1);
         self
     }
 
-    /// Its share under weighted strategies: 1 unless set.
+    /// Its share under weighted strategies. Default: 1.
     pub fn weight(mut self, weight: f64) -> Self {
         self.hello.weight = weight;
         self
     }
 
-    /// What it has that tasks may need. Nothing unless set.
+    /// What it has that tasks may need; up to 64. Default: nothing.
     pub fn tags<T: Into<Frame>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.hello.tags = tags.into_iter().map(Into::into).collect();
         self

@@ -96,7 +96,7 @@ impl Scheduler {
         }
     }
 
-    /// A worker says that it is still at a task: true if nobody was given it since.
+    /// A worker says that it is still at a task, and is believed if nobody was given it since.
     fn reattach(&mut self, worker_ix: Ix, lease: Lease) {
         let Some(ix) = self.tasks.find(lease.task) else { return };
         let Some(task) = self.tasks.get(ix).filter(|task| task.attempt == lease.attempt) else { return };

@@ -175,7 +175,7 @@ impl Queue {
         self.policy = Arc::new(policy);
     }
 
-    /// A task ended: how long until there is room for a good part of what a client might send.
+    /// A task ended: whoever is refused is told when to come back by how fast they do.
     pub(super) fn ended(&mut self, now: Time) {
         let since = now.since(self.last_end).as_nanos() as f64;
         self.pace = if self.pace > 0.0 { self.pace * 0.95 + since * 0.05 } else { since };

@@ -42,7 +42,7 @@ pub(super) enum Place {
     Revoked,
 }
 
-/// How a task ended. The order is that of the counters.
+/// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Done,

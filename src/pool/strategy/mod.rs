@@ -134,7 +134,7 @@ pub enum StrategyName {
     /// `lru`, the default: the worker that has been idle for longest.
     #[default]
     Lru,
-    /// `round_robin`: in the order in which they joined, skipping who cannot take a task now.
+    /// `round_robin`: in the order of their seats, skipping who cannot take a task now.
     RoundRobin,
     /// `random`: any, with equal chances.
     Random,

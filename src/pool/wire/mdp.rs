@@ -7,8 +7,9 @@
 //! ```
 //!
 //! Some peers begin 0.2 with an empty frame, too; and the clients of one package, majortomo, number their words as workers
-//! do, and expect no service in an answer: `C02 2 service body`, `C02 3|4 body`. Each is answered as it speaks. The protocol has no id of a request,
-//! so a client's are counted here; and the address that a worker gives back is the lease of the task.
+//! do, and expect no service in an answer: `C02 2 service body`, `C02 3|4 body`. Each is answered as it speaks. The
+//! protocol has no id of a request, so a client's are counted here; and the address that a worker gives back is the lease
+//! of the task.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -147,7 +148,7 @@ impl Word {
     }
 }
 
-/// Encodes a worker's messages; there is nothing to remember.
+/// What a worker said; there is nothing to remember.
 pub(crate) fn decode_from_worker(message: Message) -> Result<FromWorker, WireError> {
     let (_, style) = detect(&message).ok_or(WireError::NoHeader)?;
     let (Side::Worker, mut frames) = Style::open(message)? else { return Err(WireError::BadCommand) };

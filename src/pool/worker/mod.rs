@@ -92,7 +92,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many tasks it runs at a time. Default: 1.
+    /// How many tasks it runs at a time, at least 1. Default: 1.
     pub fn capacity(mut self, tasks: u32) -> Self {
         self.hello.capacity = tasks.max(1);
         self
@@ -105,7 +105,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// What it can do: tasks may ask for it.
+    /// What it has that tasks may need; up to 64, of up to 255 bytes each. Default: nothing.
     pub fn tags<T: Into<Frame>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.hello.tags = tags.into_iter().map(Into::into).collect();
         self
@@ -117,7 +117,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Its name, for people to read. Default: the process and a random number.
+    /// Its name: in figures, and what `consistent_hash` knows it by, so that a worker that comes back under the name that
+    /// it had gets the keys that it had. Default: the process and a random number.
     pub fn name(mut self, name: impl Into<Frame>) -> Self {
         self.hello.name = name.into();
         self
@@ -135,7 +136,7 @@ impl WorkerBuilder {
     ///
     /// # Errors
     ///
-    /// If an endpoint is malformed, or none was given.
+    /// If an endpoint is malformed, none was given, or there is no room for a thread of its own.
     ///
     /// # Cancel safety
     ///
@@ -201,6 +202,7 @@ impl WorkerBuilder {
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
+#[must_use = "a worker leaves when it is dropped"]
 pub struct PullWorker {
     shelf: Arc<Shelf>,
     links: Vec<Arc<Link>>,

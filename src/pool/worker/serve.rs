@@ -24,7 +24,7 @@ impl WorkerBuilder {
     ///
     /// # Errors
     ///
-    /// If an endpoint is malformed, or none was given.
+    /// As [`pull`](Self::pull).
     ///
     /// # Cancel safety
     ///
