@@ -1,4 +1,4 @@
-//! G5: unequal workers, eight fast ones and eight that are four times as slow, tasks of very different length, coming
+//! Unequal workers, eight fast ones and eight that are four times as slow, tasks of very different length, coming
 //! at 0.8 of what the workers can do. Beside what a simulation of the same tasks says that nobody could do better
 //! who does not know how long they will take: no time between a worker's tasks, nor on the way.
 

@@ -1,4 +1,4 @@
-//! How long a task takes: alone on an idle system (G2), and while others come at 70 % of what it can do (G3).
+//! How long a task takes: alone on an idle system, and while others come at 70 % of what it can do.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

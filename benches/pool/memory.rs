@@ -1,4 +1,4 @@
-//! G17: what a queued task takes in the broker's process.
+//! What a queued task takes in the broker's process.
 
 use std::error::Error;
 

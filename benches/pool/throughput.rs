@@ -1,4 +1,4 @@
-//! G1: how many tasks a broker passes on in a second: clients with many calls under way each, workers that do nothing.
+//! How many tasks a broker passes on in a second: clients with many calls under way each, workers that do nothing.
 
 use std::convert::Infallible;
 use std::error::Error;
