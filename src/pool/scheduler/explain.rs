@@ -258,7 +258,7 @@ impl fmt::Display for Told<'_> {
             }
             Explanation::RateLimited { until } => write!(f, "rate-limited for {:?}", wait(until)),
             Explanation::KeyHeld { by, worker, ahead } => {
-                write!(f, "its key is held by task {by:016x}")?;
+                write!(f, "its key is held by task {by}")?;
                 if let Some(worker) = worker {
                     write!(f, " on {}", text(worker))?;
                 }

@@ -43,6 +43,9 @@ fn g20_04_key_held() {
     let id = rig.submit_with(client, "y", key("k"));
     let held = Explanation::KeyHeld { by: first.lease.task.0, worker: Some("w".into()), ahead: 1 };
     assert_eq!(rig.explain(client, id), held);
+    // The number, as one asks for it.
+    let words = format!("its key is held by task {} on w, 1 ahead", first.lease.task.0);
+    assert_eq!(held.at(rig.now).to_string(), words);
 }
 
 #[test]
