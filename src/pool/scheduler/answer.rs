@@ -250,7 +250,9 @@ fn shortened(error: &Frame) -> Frame {
 /// How long a task waits that was begun `starts` times: nothing the first times, then anything up to a bound that
 /// doubles. `random` is in 0..1.
 fn backoff(retry: &Retry, starts: u32, random: f64) -> Duration {
-    let Some(doublings) = starts.checked_sub(retry.immediate + 1) else { return Duration::ZERO };
+    let Some(doublings) = starts.checked_sub(retry.immediate.saturating_add(1)) else {
+        return Duration::ZERO;
+    };
     let bound = retry.base.saturating_mul(2_u32.saturating_pow(doublings)).min(retry.cap);
     bound.mul_f64(random)
 }
@@ -270,5 +272,6 @@ mod tests {
         let bounds: Vec<u64> = (1..=12).map(|starts| backoff(&retry, starts, 1.0).as_secs()).collect();
         assert_eq!(bounds, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert_eq!(backoff(&retry, 5, 0.0), Duration::ZERO);
+        assert_eq!(backoff(&retry.immediate(u32::MAX), 5, 1.0), Duration::ZERO);
     }
 }
