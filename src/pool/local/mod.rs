@@ -94,15 +94,15 @@ impl LocalPool {
         self.admin(Admin::Pause(queue.into()));
     }
 
+    /// Goes on after [`LocalPool::pause`].
+    pub fn resume(&self, queue: impl Into<Frame>) {
+        self.admin(Admin::Resume(queue.into()));
+    }
+
     /// Makes a topic: what is submitted to it goes to each of these queues; without any, it is a queue like others. It has
     /// no result, so it can be submitted, but not called.
     pub fn set_topic<Q: Into<Frame>>(&self, name: impl Into<Frame>, queues: impl IntoIterator<Item = Q>) {
         self.admin(Admin::SetTopic(name.into(), queues.into_iter().map(Into::into).collect()));
-    }
-
-    /// Goes on after [`LocalPool::pause`].
-    pub fn resume(&self, queue: impl Into<Frame>) {
-        self.admin(Admin::Resume(queue.into()));
     }
 
     /// Drops what waits in a queue.
