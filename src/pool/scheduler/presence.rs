@@ -90,9 +90,8 @@ impl Scheduler {
             let seat = class.join(ix, worker.about.name.clone(), worker.capacity, worker.about.weight);
             worker.memberships.push(Membership { queue, class: class_number, seat });
             // Not in all its other places again, of which it may have thousands.
-            worker.available = worker.open();
             class.set_in_flight(seat, worker.in_flight);
-            class.set_available(seat, worker.available);
+            class.set_available(seat, worker.open());
         }
     }
 
