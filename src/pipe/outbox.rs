@@ -592,6 +592,11 @@ impl Outbox {
         self.pipes.values().filter(|pipe| pipe.live).count()
     }
 
+    /// Whether a peer is there, and neither about to leave nor only expected.
+    pub(crate) fn is_here(&self, key: PeerKey) -> bool {
+        self.pipes.get(key).is_some_and(|pipe| pipe.live && pipe.closing.is_none())
+    }
+
     /// Messages accepted and neither written nor dropped.
     pub(crate) fn queued(&self) -> usize {
         self.pipes.values().map(|pipe| pipe.level.messages).sum()

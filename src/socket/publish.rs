@@ -111,10 +111,16 @@ pub(super) fn offer(core: &Core) -> impl Offer {
     let pattern = &core.options.pattern;
     let (invert, no_drop) = (pattern.invert_matching, pattern.no_drop);
     move |outbox, message, wakes| {
-        let only = if core.options.pattern.last_value { core.newest_subscriber() } else { None };
+        let newest = if core.options.pattern.last_value { core.newest_subscriber() } else { None };
+        // One that has left takes it from nobody.
+        let only = newest.filter(|peer| outbox.is_here(*peer));
         outbox.publish(message, only, invert, no_drop, wakes)?;
-        if only.is_some() {
-            *core.turn.lock() = Turn::Idle;
+        if let Some(newest) = newest {
+            let mut turn = core.turn.lock();
+            // Unless another subscription was received meanwhile.
+            if matches!(*turn, Turn::Subscriber(peer) if peer == newest) {
+                *turn = Turn::Idle;
+            }
         }
         Ok(())
     }

@@ -95,7 +95,7 @@ impl XPub {
         let core = &self.handle.core;
         let Turn::Subscriber(peer) = *core.turn.lock() else { return };
         let mut outbox = core.outbox.lock();
-        if outbox.pipes.contains_key(peer)
+        if outbox.is_here(peer)
             && let Some(fan) = outbox.fan().filter(|fan| fan.asked.is_some())
         {
             edit(&mut fan.table, peer);

@@ -301,3 +301,20 @@ async fn b5_10_an_xpub_that_unbinds_hears_the_end_of_its_subscriptions() {
         assert_eq!(note(&xpub).await, "-A", "{medium:?}");
     }
 }
+
+#[tokio::test]
+async fn b5_14_a_subscriber_that_has_left_takes_no_message_from_the_others() {
+    let xpub = XPub::builder().manual_last_value(true).build().unwrap();
+    let (mut a, mut b) = (raw(&xpub).await, raw(&xpub).await);
+    for peer in [&mut a, &mut b] {
+        say(peer, "+A").await;
+        assert_eq!(note(&xpub).await, "+A");
+        xpub.subscribe("A");
+    }
+    xpub.send("A: last value").soon().await.unwrap();
+    assert_eq!(b.recv_msg().await, [b"A: last value"]);
+    drop(a);
+    assert_eq!(note(&xpub).await, "-A");
+    xpub.send("A: news").soon().await.unwrap();
+    assert_eq!(b.recv_msg().await, [b"A: news"]);
+}
