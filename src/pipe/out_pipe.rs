@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::message::{Frame, Message};
 
-use super::outbox::{wire_size, with_prefix};
+use super::outbox::{count, wire_size, with_prefix};
 use super::{Hwm, Level, Wakes, WireBuf, Writer};
 
 /// The outbound queue of one peer.
@@ -41,6 +41,8 @@ pub(crate) struct OutPipe {
     /// No more messages; what is queued is written until then.
     pub(super) closing: Option<Instant>,
     pub(super) stamp: u64,
+    /// In front is what the connection opens with, if no more than this has been sent.
+    greeted: Option<u64>,
     pub(crate) sent: u64,
     pub(crate) dropped: u64,
     pub(crate) full: u64,
@@ -112,6 +114,7 @@ impl OutPipe {
             control: VecDeque::new(),
             closing: None,
             stamp: 0,
+            greeted: None,
             sent: 0,
             dropped: 0,
             full: 0,
@@ -131,8 +134,10 @@ impl OutPipe {
         self.closing
     }
 
-    /// Queues a message ahead of all others, whatever the mark: the socket's own, not the user's.
+    /// Queues a message ahead of all others, whatever the mark: the socket's own, not the user's. It is for this
+    /// connection only.
     pub(crate) fn push_front(&mut self, message: Message, wakes: &mut Wakes) {
+        self.greeted = Some(self.sent);
         let size = wire_size(&[], &message);
         match &mut self.queue {
             Queue::Wire(queue) => {
@@ -234,8 +239,21 @@ impl OutPipe {
         }
     }
 
-    /// Drops what is queued and not being written.
-    pub(super) fn discard(&mut self) {
+    /// Puts back what a broken connection has not written, but for the message that opened it: the next one brings its
+    /// own. `begun`: the first was written in part, and is dropped already. Gives back what the pipe is rid of.
+    pub(super) fn put_back(&mut self, mut wire: WireBuf, begun: bool) -> Level {
+        let Queue::Wire(queue) = &mut self.queue else { return Level::default() };
+        wire.extend(queue);
+        let greeted = self.greeted.take() == Some(self.sent) && !begun;
+        let freed = if greeted { wire.drop_first() } else { Level::default() };
+        *queue = wire;
+        freed
+    }
+
+    /// Drops what is queued and not being written; says how many messages.
+    #[inline(never)]
+    fn discard(&mut self) -> u64 {
+        self.greeted = None;
         let queued = match &mut self.queue {
             Queue::Wire(wire) => wire.drain(),
             Queue::Messages(queue) => {
@@ -244,6 +262,9 @@ impl OutPipe {
             }
         };
         self.level.sub(queued.messages, queued.bytes);
+        let messages = count(queued.messages);
+        self.dropped += messages;
+        messages
     }
 
     /// Remembers whom to wake.

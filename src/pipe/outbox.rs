@@ -486,10 +486,8 @@ impl Outbox {
             pipe.topics = Level::default();
             pipe.consumer = None;
             pipe.idle = false;
-            if let Queue::Wire(queue) = &mut pipe.queue {
-                wire.extend(queue);
-                *queue = wire;
-            }
+            let freed = pipe.put_back(wire, lost > 0);
+            self.free(key, freed, wakes);
         }
         lost
     }
@@ -633,7 +631,7 @@ pub(crate) fn wire_size(prefix: &[Frame], message: &Message) -> usize {
     frames.fold(0, |sum, frame| sum.saturating_add(WireBuf::wire_size(frame.len())))
 }
 
-fn count(messages: usize) -> u64 {
+pub(super) fn count(messages: usize) -> u64 {
     u64::try_from(messages).unwrap_or(u64::MAX)
 }
 

@@ -197,6 +197,13 @@ impl WireBuf {
         (usize::from(partial), bytes)
     }
 
+    /// Drops the first message, of which nothing is consumed; says how much that was.
+    pub(super) fn drop_first(&mut self) -> Level {
+        self.next_frame();
+        let (messages, bytes) = self.drop_partial();
+        Level { messages, bytes }
+    }
+
     /// Reads the header at the front, which we wrote ourselves and which is always whole.
     fn next_frame(&mut self) -> bool {
         match Header::parse(self.bytes.get(self.pos..).unwrap_or_default()) {

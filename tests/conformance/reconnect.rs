@@ -331,3 +331,22 @@ async fn c6_4_what_came_before_a_write_failed_stays_readable_behind_a_full_queue
         assert_eq!(dealer.recv().soon().await.unwrap()[0], &[i; 40_000][..], "{i}");
     }
 }
+
+#[tokio::test]
+async fn b3_4_a_connection_opens_with_one_hello_however_many_broke_before_it_was_written() {
+    let listener = RawListener::bind().await;
+    let dealer = Dealer::builder().hello("hello").reconnect_interval(ms(1)).build().unwrap();
+    dealer.connect(listener.endpoint()).await.unwrap();
+    for _ in 0..3 {
+        let mut peer = listener.accept().await;
+        peer.greeting(1).await;
+        peer.ready("ROUTER", None, &[]).await;
+        peer.finish().await;
+        peer.expect_closed().await;
+    }
+    let (mut peer, _) = answer(&listener, "ROUTER", 1).await;
+    dealer.send("next").soon().await.unwrap();
+    assert_eq!(peer.recv_msg().await, [b"hello"]);
+    assert_eq!(peer.recv_msg().await, [b"next"]);
+    assert_eq!(dealer.stats().dropped.disconnect, 0);
+}
