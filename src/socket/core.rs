@@ -231,14 +231,23 @@ impl Core {
             std::future::poll_fn(|cx| {
                 let mut wakes = Wakes::new();
                 let mut outbox = self.outbox.lock();
+                let mut turn_is_over = false;
                 // Up to the one that is refused, which then takes the ordinary way.
-                while let Some(message) = messages.front_mut()
-                    && offer(&mut outbox, message, &mut wakes).is_ok()
-                {
+                while let Some(message) = messages.front_mut() {
+                    let offered = offer(&mut outbox, message, &mut wakes);
+                    turn_is_over = offered == Err(Refusal::Yield);
+                    if offered.is_err() {
+                        break;
+                    }
                     messages.pop_front();
                 }
                 drop(outbox);
                 wakes.fire();
+                if turn_is_over {
+                    // To offer it again would begin the next turn.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 let Some(message) = messages.front_mut() else { return Poll::Ready(Ok(())) };
                 let sent = self.poll_send(cx, &mut waiter.slot, message, &offer);
                 if sent.is_ready() {

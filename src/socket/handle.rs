@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::core::{Core, Offer};
-use crate::error::{SendError, SendErrorKind};
+use crate::error::SendError;
 use crate::message::Message;
-use crate::pipe::Slot;
+use crate::pipe::{Refusal, Slot, Wakes};
 
 /// What a socket value holds: a share of the socket, and its own places in the queues of those who
 /// wait (for `Stream` and `Sink`, which keep theirs between polls).
@@ -17,6 +17,8 @@ pub(crate) struct Handle {
     pub(crate) sending: Slot,
     /// Accepted by `Sink::start_send`, and not yet by a pipe.
     pub(crate) outgoing: Option<Message>,
+    /// It waits because the sender's turn was over, and other tasks have not run since.
+    turn_is_over: bool,
     life: Arc<Life>,
 }
 
@@ -33,7 +35,14 @@ impl Drop for Life {
 impl Handle {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         let life = Arc::new(Life(core.clone()));
-        Self { core, receiving: Slot::bystander(), sending: Slot::bystander(), outgoing: None, life }
+        Self {
+            core,
+            receiving: Slot::bystander(),
+            sending: Slot::bystander(),
+            outgoing: None,
+            turn_is_over: false,
+            life,
+        }
     }
 
     /// Passes the message of `Sink::start_send` on; ready when the place for it is free.
@@ -42,6 +51,10 @@ impl Handle {
         cx: &Context<'_>,
         offer: impl Offer,
     ) -> Poll<Result<(), SendError>> {
+        if std::mem::take(&mut self.turn_is_over) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let Some(mut message) = self.outgoing.take() else { return Poll::Ready(Ok(())) };
         let polled = self.core.poll_send(cx, &mut self.sending, &mut message, &offer);
         if polled.is_pending() {
@@ -51,14 +64,18 @@ impl Handle {
     }
 
     /// Sends at once, or keeps the message for the next `poll_outgoing`.
-    pub(crate) fn start_send(&mut self, message: Message, offer: impl Offer) -> Result<(), SendError> {
-        match self.core.try_send(message, offer) {
-            Err(error) if matches!(error.kind(), SendErrorKind::Full | SendErrorKind::NoPeer) => {
-                self.outgoing = Some(error.into_message());
-                Ok(())
-            }
-            sent => sent,
+    pub(crate) fn start_send(&mut self, mut message: Message, offer: impl Offer) -> Result<(), SendError> {
+        let mut wakes = Wakes::new();
+        let offered = offer(&mut self.core.outbox.lock(), &mut message, &mut wakes);
+        wakes.fire();
+        match offered {
+            Ok(()) => return Ok(()),
+            Err(Refusal::Yield) => self.turn_is_over = true,
+            Err(Refusal::Full | Refusal::NoPeer) => {}
+            Err(refusal) => return self.core.refused(refusal, message),
         }
+        self.outgoing = Some(message);
+        Ok(())
     }
 }
 
@@ -69,6 +86,7 @@ impl Clone for Handle {
             receiving: Slot::bystander(),
             sending: Slot::bystander(),
             outgoing: None,
+            turn_is_over: false,
             life: self.life.clone(),
         }
     }

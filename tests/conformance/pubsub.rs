@@ -419,3 +419,18 @@ async fn fan_out_reaches_many_subscribers_in_order() {
         }
     }
 }
+
+#[tokio::test]
+async fn c2_a_publisher_with_many_messages_lets_them_be_written() {
+    let publisher = Pub::new();
+    let sub = Sub::builder().subscribe("").recv_hwm(0).build().unwrap();
+    join(Medium::Tcp, &publisher, &sub).await;
+    publisher.wait_for_subscribers(1).soon().await.unwrap();
+    let messages = || (0..10_000).map(|_| sinew::Message::from("x"));
+    publisher.send_many(&mut messages().collect()).soon().await.unwrap();
+    assert_eq!(publisher.stats().dropped.high_water_mark, 0, "send_many");
+    let mut sink = publisher.clone();
+    let mut messages = futures::stream::iter(messages().map(Ok));
+    futures::SinkExt::send_all(&mut sink, &mut messages).soon().await.unwrap();
+    assert_eq!(publisher.stats().dropped.high_water_mark, 0, "Sink");
+}
