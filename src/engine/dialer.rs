@@ -34,9 +34,9 @@ pub(crate) async fn dial(
         let reason = if end == Stop::Told { DropReason::Linger } else { DropReason::Disconnect };
         core.depart(key, false, reason);
     }
+    dialer.stop.cancel();
+    core.forget_stopped();
     if end == Stop::GaveUp {
-        dialer.stop.cancel();
-        core.forget_stopped();
         core.events.emit(&endpoint, None, EventKind::GaveUp);
     }
 }
@@ -52,7 +52,7 @@ struct Dialer<'a> {
 /// Why there is no further attempt.
 #[derive(PartialEq, Eq)]
 enum Stop {
-    /// The endpoint was disconnected, or the socket closed.
+    /// The endpoint or its peer was disconnected, or the socket closed.
     Told,
     /// The peer's answer would not change, or reconnecting is off.
     GaveUp,
@@ -75,10 +75,17 @@ impl Dialer<'_> {
                         self.core.tally.reconnects.fetch_add(1, Ordering::Relaxed);
                     }
                     first = false;
-                    let taken = self.carry(stream, ready).await;
+                    let outcome = self.carry(stream, ready).await;
+                    // Also where only the peer was disconnected, or another took its name over: its pipe is closed.
+                    if matches!(outcome, Outcome::Ended(DisconnectReason::ClosedByUs)) {
+                        return Stop::Told;
+                    }
                     // Only a connection that stood resets it: a peer that accepts and hangs up, or shakes
-                    // hands and refuses us then, would be hammered otherwise (C6.3).
-                    if let Some(backoff) = backoff.as_mut().filter(|_| taken) {
+                    // hands and refuses us then, would be hammered otherwise (C6.3). A refusal comes as an ERROR
+                    // out of place (D25).
+                    let refused =
+                        matches!(outcome, Outcome::Refused | Outcome::Ended(DisconnectReason::Protocol(_)));
+                    if let Some(backoff) = backoff.as_mut().filter(|_| !refused) {
                         backoff.reset();
                     }
                 }
@@ -117,8 +124,8 @@ impl Dialer<'_> {
         Ok((stream, ready))
     }
 
-    /// Carries one connection's traffic; says whether it stood: a refusal comes as an ERROR out of place (D25).
-    async fn carry(&self, stream: Stream, ready: Ready) -> bool {
+    /// Carries one connection's traffic; says how it ended.
+    async fn carry(&self, stream: Stream, ready: Ready) -> Outcome {
         let Self { core, endpoint, .. } = self;
         let pipe = self.key.map_or_else(|| core.wire_pipe(), Pipe::Made);
         let mut unwritten = WireBuf::default();
@@ -130,7 +137,7 @@ impl Dialer<'_> {
             (None, None) => {}
         }
         connection::report_end(core, endpoint, &info, &outcome);
-        !matches!(outcome, Outcome::Refused | Outcome::Ended(DisconnectReason::Protocol(_)))
+        outcome
     }
 
     /// Resolves when the endpoint is to be given up: told to stop, and nothing left to deliver or

@@ -313,7 +313,8 @@ impl Router {
     }
 
     /// Ends the connection to a peer; what is queued for it is dropped, and counted. What it has sent is still received,
-    /// and then that it has left. A peer that connected may do so again.
+    /// and then that it has left. A peer that connected may do so again; an endpoint that this socket connected to is
+    /// given up, as by [`disconnect`](Self::disconnect).
     pub fn disconnect_peer(&self, peer: PeerId) {
         self.handle.core.drop_peer(peer.0);
     }

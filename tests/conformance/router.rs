@@ -479,3 +479,22 @@ async fn a_full_peer_holds_up_none_but_its_own_and_its_order_is_kept() {
     router.try_send_each([("nobody", Message::from("x"))], |to, error| refused.push((to, error.kind(), 0)));
     assert_eq!(refused, [("nobody".into(), SendErrorKind::Unroutable, 0)]);
 }
+
+#[tokio::test]
+async fn a_peer_that_was_connected_to_and_is_disconnected_takes_its_endpoint_along() {
+    let router = Router::builder().notify(true).build().unwrap();
+    let (listener, mut peer) = raw_server(&router).await;
+    peer.send_msg(&[b"hi"]).await;
+    let (id, _) = router.recv().soon().await.unwrap();
+    router.disconnect_peer(id.peer().unwrap());
+    peer.expect_closed().await;
+    assert_eq!(router.recv_event().soon().await.unwrap(), RouterEvent::Disconnected(id));
+    assert!(router.disconnect(listener.endpoint()).is_err());
+
+    router.connect(listener.endpoint()).soon().await.unwrap();
+    let (mut peer, _) = crate::kit::answer(&listener, "DEALER", 1).await;
+    peer.send_msg(&[b"again"]).await;
+    let (id, _) = router.recv().soon().await.unwrap();
+    router.send(id, "welcome").soon().await.unwrap();
+    assert_eq!(peer.recv_msg().await, [b"welcome"]);
+}
