@@ -131,8 +131,12 @@ macro_rules! common {
             timeout: std::time::Duration,
         ) -> Self {
             let ttl = self.options.heartbeat.map(|heartbeat| heartbeat.ttl).unwrap_or_default();
-            self.options.heartbeat =
-                interval.map(|interval| crate::options::Heartbeat { interval, timeout, ttl });
+            let cut = |limit: std::time::Duration| limit.min(crate::options::FOR_EVER);
+            self.options.heartbeat = interval.map(|interval| crate::options::Heartbeat {
+                interval: cut(interval),
+                timeout: cut(timeout),
+                ttl,
+            });
             self
         }
         /// What the peer is asked to do likewise: to give us up after this much silence. At most 65.5 s, in tenths
@@ -150,12 +154,13 @@ macro_rules! common {
             /// however slowly bytes trickle in. Default: 10 s (libzmq: 30 s).
             ///
             /// libzmq: `ZMQ_HANDSHAKE_IVL`
-            handshake_timeout(timeout: std::time::Duration) => handshake_timeout = timeout
+            handshake_timeout(timeout: std::time::Duration) => handshake_timeout = timeout.min(crate::options::FOR_EVER)
         }
         crate::socket::builder::set! {
             /// How long a peer may stop in the middle of a message, without a byte, before its connection is closed;
             /// `None`: for ever. It does not run while this side is not reading. Default: 60 s (libzmq: for ever).
-            progress_timeout(timeout: impl Into<Option<std::time::Duration>>) => progress_timeout = timeout.into()
+            progress_timeout(timeout: impl Into<Option<std::time::Duration>>) => progress_timeout =
+                Option::map(timeout.into(), |timeout| timeout.min(crate::options::FOR_EVER))
         }
         crate::socket::builder::set! {
             /// The largest message that a peer may send, in bytes; each part of a multipart message

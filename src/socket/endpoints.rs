@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +12,7 @@ use crate::endpoint::{Endpoint, Target};
 use crate::engine::{self, inproc};
 use crate::error::{BindError, ConnectError, UnknownEndpoint};
 use crate::monitor::{DropReason, EventKind};
+use crate::options::FOR_EVER;
 use crate::pipe::{InPipe, OutPipe, PeerKey, Wakes};
 use crate::proto::SocketType;
 use crate::transport::Listener;
@@ -35,9 +35,6 @@ struct Entry {
     /// The peers that came through it.
     peers: HashSet<PeerKey>,
 }
-
-/// Linger without end, as a duration that instants can be added to.
-const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 impl Core {
     /// Binds; gives back the endpoint as bound.

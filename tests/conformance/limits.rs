@@ -457,3 +457,16 @@ async fn d13_the_defaults_and_none_over_inproc_where_the_peer_is_this_program() 
     sub.subscribe("two");
     assert_eq!(publisher.topic_count(), 2);
 }
+
+#[tokio::test]
+async fn no_time_out_is_too_long() {
+    let ever = Duration::MAX;
+    let pull = Pull::builder().handshake_timeout(ever).heartbeat(Some(ever), ever).progress_timeout(ever);
+    let pull = pull.linger(ever).build().unwrap();
+    let mut peer = raw(&pull).await;
+    peer.send_frame(MORE, b"a").await;
+    peer.settle().await;
+    peer.send_frame(0, b"b").await;
+    assert_eq!(pull.recv().soon().await.unwrap(), ["a", "b"]);
+    pull.close().soon().await;
+}
