@@ -35,6 +35,7 @@ pub(crate) fn bind(core: &Arc<Core>, name: &str, endpoint: &Endpoint) -> Result<
         {
             tracing::warn!(name, %error, "an inproc peer that was waiting cannot be connected");
             connecter.depart(key, false, DropReason::Disconnect);
+            connecter.unlinked(key);
         }
     }
     Ok(())

@@ -85,6 +85,10 @@ impl Core {
                 let key = inproc::connect(self, inproc, &name, name_it)?;
                 self.add(endpoint, &name, false);
                 self.belongs(&name, key);
+                // Whoever bound the name, or closed, just now did not find it yet.
+                if !self.outbox.lock().pipes.contains_key(key) {
+                    self.unlinked(key);
+                }
             }
             Target::Network(address) => {
                 address.check_connect()?;

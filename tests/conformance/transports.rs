@@ -446,3 +446,16 @@ async fn ipc_speaks_the_same_protocol_as_tcp() {
     router.send("me", "z").soon().await.unwrap();
     assert_eq!(peer.recv_msg().await, [b"z"]);
 }
+
+#[tokio::test]
+async fn d3_5_a_name_that_the_wrong_type_bound_first_can_be_connected_to_anew() {
+    let context = sinew::Context::new();
+    let (sub, push, publisher) = (Sub::make(&context), Push::make(&context), Pub::make(&context));
+    let name = inproc();
+    sub.connect(&name[..]).soon().await.unwrap();
+    push.bind(&name[..]).soon().await.unwrap();
+    push.unbind(&name[..]).unwrap();
+    publisher.bind(&name[..]).soon().await.unwrap();
+    sub.connect(&name[..]).soon().await.unwrap();
+    publisher.wait_for_peers(1).soon().await.unwrap();
+}
