@@ -337,11 +337,11 @@ macro_rules! probing {
 
 macro_rules! greeting {
     () => {
-        /// A message that opens every connection, sent before any other. Default: none.
+        /// A message that opens every connection, sent before any other; none if it is empty. Default: none.
         ///
         /// libzmq: `ZMQ_HELLO_MSG`
         pub fn hello(mut self, message: impl Into<bytes::Bytes>) -> Self {
-            self.options.pattern.hello = Some(message.into());
+            self.options.pattern.hello = Some(message.into()).filter(|message| !message.is_empty());
             self
         }
     };

@@ -34,11 +34,11 @@ macro_rules! publishing {
             max_topic_len(bytes: usize) => pattern.subscriptions.topic_len = bytes
         }
         /// A message that every new subscriber gets first, whatever it subscribed to; a SUB still
-        /// filters it. Default: none.
+        /// filters it. None if it is empty. Default: none.
         ///
         /// libzmq: `ZMQ_XPUB_WELCOME_MSG`
         pub fn welcome(mut self, message: impl Into<bytes::Bytes>) -> Self {
-            self.options.pattern.hello = Some(message.into());
+            self.options.pattern.hello = Some(message.into()).filter(|message| !message.is_empty());
             self
         }
     };

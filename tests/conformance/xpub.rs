@@ -318,3 +318,12 @@ async fn b5_14_a_subscriber_that_has_left_takes_no_message_from_the_others() {
     xpub.send("A: news").soon().await.unwrap();
     assert_eq!(b.recv_msg().await, [b"A: news"]);
 }
+
+#[tokio::test]
+async fn b5_15_an_empty_welcome_is_none() {
+    let xpub = XPub::builder().welcome("").build().unwrap();
+    let mut peer = raw(&xpub).await;
+    say(&mut peer, "+A").await;
+    xpub.send("A").soon().await.unwrap();
+    assert_eq!(peer.recv_msg().await, [b"A"]);
+}
