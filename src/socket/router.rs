@@ -263,7 +263,8 @@ impl Router {
 
     /// Sends to each peer its messages if that is possible at once, all under one lock. What is not sent goes to
     /// `refused`, with what [`try_send`](Self::try_send) would have said. A full peer holds up none but its own: once
-    /// one message for it was refused, so are those behind it, and the order is kept.
+    /// one message for it was refused, so are those behind it, and the order is kept. `messages` is gone through under
+    /// the lock, so it must not use the socket; `refused` is called after that, and may.
     pub fn try_send_each<T: Into<RoutingId>>(
         &self,
         messages: impl IntoIterator<Item = (T, Message)>,
@@ -271,7 +272,8 @@ impl Router {
     ) {
         let core = &*self.handle.core;
         let mut wakes = Wakes::new();
-        let mut full = Vec::new();
+        // What `refused` does is not known: it is called after the lock.
+        let (mut full, mut failed) = (Vec::new(), Vec::new());
         let mut outbox = core.outbox.lock();
         for (to, mut message) in messages {
             let to = to.into();
@@ -284,15 +286,19 @@ impl Router {
                 // It asked not to wait, so there is no turn to end.
                 offered = offer(core, &to)(&mut outbox, &mut message, &mut wakes);
             }
-            if let Err(refusal) = offered
-                && let Err(error) = core.refused(refusal, message)
-            {
+            let Err(refusal) = offered else { continue };
+            if refusal == Refusal::Full {
                 full.push(to.clone());
-                refused(to, error);
             }
+            failed.push((to, refusal, message));
         }
         drop(outbox);
         wakes.fire();
+        for (to, refusal, message) in failed {
+            if let Err(error) = core.refused(refusal, message) {
+                refused(to, error);
+            }
+        }
     }
 
     /// What is known of a peer; `None` if it has left.

@@ -498,3 +498,22 @@ async fn a_peer_that_was_connected_to_and_is_disconnected_takes_its_endpoint_alo
     router.send(id, "welcome").soon().await.unwrap();
     assert_eq!(peer.recv_msg().await, [b"welcome"]);
 }
+
+#[test]
+fn try_send_each_tells_what_was_refused_when_the_socket_can_be_used_again() {
+    let (done, finished) = std::sync::mpsc::channel();
+    // In a thread of its own: what waits for the socket here waits for ever.
+    std::thread::spawn(move || {
+        let router = Router::builder().mandatory(true).build().unwrap();
+        let mut refused = Vec::new();
+        let messages = ["a", "b"].map(|message| ("nobody", Message::from(message)));
+        router.try_send_each(messages, |_, error| {
+            assert_eq!(router.stats().queued, 0);
+            refused.push((error.kind(), error.into_message()));
+        });
+        done.send(refused).unwrap();
+    });
+    let refused = finished.recv_timeout(crate::support::DEADLINE).expect("it comes back");
+    let unroutable = |message: &str| (SendErrorKind::Unroutable, Message::from(message));
+    assert_eq!(refused, [unroutable("a"), unroutable("b")]);
+}
