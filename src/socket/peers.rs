@@ -187,10 +187,7 @@ impl Core {
         let (mut user, mut within) = (Vec::new(), Ok(()));
         match self.kind {
             SocketType::Pub | SocketType::XPub => {
-                within = batch.try_for_each(|message| {
-                    user.extend(self.upstream(key, &message)?);
-                    Ok(())
-                });
+                within = batch.try_for_each(|message| self.upstream(key, &message, &mut user));
                 *batch = Received::default();
             }
             SocketType::Push => Tally::count(&self.tally.unexpected, batch.by_ref().count()),
@@ -207,15 +204,29 @@ impl Core {
         within.map(|()| open)
     }
 
-    /// A message to a publisher is a subscription in the old form (A7.2), or a user's (B5.5).
-    fn upstream(&self, key: PeerKey, message: &Message) -> Result<Option<Message>, ProtocolError> {
+    /// A message to a publisher is a subscription in the old form (A7.2), or a user's (B5.5), which goes to `user`.
+    fn upstream(
+        &self,
+        key: PeerKey,
+        message: &Message,
+        user: &mut Vec<Message>,
+    ) -> Result<(), ProtocolError> {
         let only_first = self.options.pattern.only_first_subscribe;
-        let user = set_apart(message, only_first, |subscribe, topic| self.subscribed(key, subscribe, topic))?;
+        let rest = set_apart(message, only_first, |subscribe, topic| {
+            // What came before it is received before it.
+            if !user.is_empty() {
+                let mut wakes = Wakes::new();
+                self.inbox.lock().insert(key, std::mem::take(user), &mut wakes);
+                wakes.fire();
+            }
+            self.subscribed(key, subscribe, topic)
+        })?;
         if self.kind == SocketType::XPub {
-            return Ok(user);
+            user.extend(rest);
+        } else {
+            Tally::count(&self.tally.unexpected, usize::from(rest.is_some()));
         }
-        Tally::count(&self.tally.unexpected, usize::from(user.is_some()));
-        Ok(None)
+        Ok(())
     }
 
     /// A peer behind a connection subscribes or unsubscribes; an error is a limit that it exceeds.

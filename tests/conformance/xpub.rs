@@ -3,7 +3,7 @@
 
 use sinew::{Notify, RecvError, Sub, XPub, XSub};
 
-use crate::kit::{MEDIA, Socket, Soon, bind, counted, join, raw};
+use crate::kit::{MEDIA, Socket, Soon, bind, counted, join, raw, raw_as};
 use crate::support::raw_peer::RawPeer;
 
 async fn note(xpub: &XPub) -> String {
@@ -326,4 +326,14 @@ async fn b5_15_an_empty_welcome_is_none() {
     say(&mut peer, "+A").await;
     xpub.send("A").soon().await.unwrap();
     assert_eq!(peer.recv_msg().await, [b"A"]);
+}
+
+#[tokio::test]
+async fn promise_2_messages_and_subscriptions_of_a_3_0_peer_come_in_their_order() {
+    let xpub = XPub::new();
+    let mut peer = raw_as(&xpub, "XSUB", 0).await;
+    peer.send_raw(b"\0\x02x1\0\x02\x01A\0\x02x2").await;
+    for expected in ["x1", "\x01A", "x2"] {
+        assert_eq!(xpub.recv().soon().await.unwrap(), expected);
+    }
 }
