@@ -46,7 +46,7 @@ pub struct Stats {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dropped {
-    /// The peer's queue was at its high-water mark.
+    /// The peer's queue was at its high-water mark, or a newer message took their place (`conflate`).
     pub high_water_mark: u64,
     /// They were queued for, or half-way to, a peer that went away.
     pub disconnect: u64,

@@ -184,29 +184,29 @@ impl OutPipe {
         }
     }
 
+    /// Queues a message; says how many gave way to it.
     #[inline]
-    pub(super) fn push(&mut self, prefix: &[Frame], message: &mut Message, size: usize) {
-        if self.conflate {
-            self.discard();
-        }
+    pub(super) fn push(&mut self, prefix: &[Frame], message: &mut Message, size: usize) -> u64 {
+        let replaced = if self.conflate { self.discard() } else { 0 };
         match &mut self.queue {
             Queue::Wire(wire) if prefix.is_empty() => wire.push(message.frames()),
             Queue::Wire(wire) => wire.push(prefix.iter().chain(message.frames())),
             Queue::Messages(queue) => queue.push_back(with_prefix(prefix, mem::take(message))),
         }
         self.level.add(1, size);
+        replaced
     }
 
+    /// As [`OutPipe::push`], of what is encoded already.
     #[inline]
-    pub(super) fn push_copy(&mut self, encoded: &WireBuf, message: &Message, size: usize) {
-        if self.conflate {
-            self.discard();
-        }
+    pub(super) fn push_copy(&mut self, encoded: &WireBuf, message: &Message, size: usize) -> u64 {
+        let replaced = if self.conflate { self.discard() } else { 0 };
         match &mut self.queue {
             Queue::Wire(wire) => wire.extend(encoded),
             Queue::Messages(queue) => queue.push_back(message.clone()),
         }
         self.level.add(1, size);
+        replaced
     }
 
     /// Tells the consumer of a message; or, in lockstep, gives its sender the writer, which saves waking a task.

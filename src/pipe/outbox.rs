@@ -172,7 +172,7 @@ impl Outbox {
                 ready.drop_current();
                 continue;
             }
-            pipe.push(prefix, message, size);
+            self.counters.dropped_full += pipe.push(prefix, message, size);
             pipe.alert(self.lockstep, wakes);
             ready.advance();
             if ready.len() >= MANY && self.budget.slice().is_multiple_of(AHEAD) {
@@ -203,7 +203,7 @@ impl Outbox {
                 Err(Refusal::Full)
             }
             Some(pipe) => {
-                pipe.push(prefix, message, size);
+                self.counters.dropped_full += pipe.push(prefix, message, size);
                 pipe.alert(self.lockstep, wakes);
                 self.spend(size);
                 Ok(())
@@ -240,7 +240,7 @@ impl Outbox {
             let key = self.matched[at];
             let Some(pipe) = self.pipes.get_mut(key) else { continue };
             if pipe.has_room(size) {
-                pipe.push_copy(&self.encoded, message, size);
+                self.counters.dropped_full += pipe.push_copy(&self.encoded, message, size);
                 pipe.wake(wakes);
             } else {
                 pipe.full += 1;

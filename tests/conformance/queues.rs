@@ -580,7 +580,8 @@ async fn c7_1_only_the_newest_message_is_kept_outbound_and_the_mark_does_not_app
     let (mut peer, _) = answer(&listener, "PULL", 1).await;
     assert_eq!(peer.recv_msg().await, [&[19][..], b"second part"]);
     peer.settle().await;
-    assert_eq!(push.stats().queued, 0);
+    let stats = push.stats();
+    assert_eq!((stats.queued, stats.sent, stats.dropped.high_water_mark), (0, 1, 19));
 }
 
 #[tokio::test]
