@@ -103,15 +103,10 @@ async fn forward(source: &Core, sink: &Core, capture: Option<&Capture>) {
             // A capture that is full or alone misses it: it must not hold the proxy up.
             let _ = copy.try_send(message.clone(), device::offer(copy));
         }
-        if let Err(error) = sink.try_send(message, device::offer(sink)) {
-            let kind = error.kind();
-            held.message = Some((from, error.into_message()));
-            match kind {
-                SendErrorKind::Full | SendErrorKind::NoPeer => held.pass_on().await,
-                SendErrorKind::Closed => return,
-                // Dropped, as it would be without a proxy.
-                _ => held.message = None,
-            }
+        held.message = Some((from, message));
+        held.pass_on().await;
+        if held.message.is_some() {
+            return;
         }
         device::offered(sink);
     }
@@ -126,7 +121,9 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
-    /// Waits for room. A sink that closes meanwhile leaves the message here.
+    /// Sends it, and waits for room, or at the end of a turn for other tasks: a sink that never waits would drop what
+    /// they had no time to write. A sink that closes meanwhile leaves the message here; what it refuses is dropped, as
+    /// it would be without a proxy.
     async fn pass_on(&mut self) {
         let Self { sink, slot, message, .. } = self;
         let Some((_, waiting)) = message else { return };

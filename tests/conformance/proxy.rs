@@ -241,3 +241,19 @@ async fn a_proxy_ends_when_either_socket_is_closed() {
     front.close().soon().await;
     device.soon().await.unwrap();
 }
+
+#[tokio::test]
+async fn g1_a_forwarder_lets_what_it_passes_on_be_written() {
+    let (front, back) = (XSub::new(), XPub::new());
+    let outlet = bind(&back).await;
+    let mut publisher = raw(&front).await;
+    let counts = back.clone();
+    let device = tokio::spawn(proxy(front, back, None));
+    let sub = Sub::builder().subscribe("").recv_hwm(0).build().unwrap();
+    sub.connect(outlet).soon().await.unwrap();
+    assert_eq!(publisher.recv_command().await.0, "SUBSCRIBE");
+    publisher.send_raw(&b"\0\x01x".repeat(1900)).await;
+    counted(&counts, |stats| stats.sent + stats.dropped.high_water_mark == 1900).await;
+    assert_eq!(counts.stats().dropped.high_water_mark, 0);
+    device.abort();
+}
