@@ -88,7 +88,8 @@ pub enum RecvError {
     /// No message, or no task, is there; only from the `try_` methods. libzmq: `EAGAIN`.
     #[error("nothing is there")]
     Empty,
-    /// A REP receives again only after its reply, a REQ only after a request. libzmq: `EFSM`.
+    /// A REP receives again only after its reply, a REQ only after a request; or another request of a relaxed REQ has
+    /// taken the place of this one. libzmq: `EFSM`.
     #[error("not this socket's turn to receive: send first")]
     OutOfTurn,
     /// The peer that had the request is gone; send the request again. libzmq waits for ever.

@@ -49,9 +49,9 @@ pub(crate) struct Core {
 pub(crate) enum Turn {
     #[default]
     Idle,
-    /// REQ: this peer has the request, and marks its reply with this number if it has one. If the
+    /// REQ: this peer has the request of this number, and with `correlate` marks its reply with it. If the
     /// peer is lost, only a reply that is there already can still be received.
-    AwaitReply { peer: PeerKey, number: Option<[u8; 4]>, lost: bool },
+    AwaitReply { peer: PeerKey, exchange: u32, lost: bool },
     /// REP: the reply goes to this peer, behind this envelope; an empty one stands for the delimiter alone.
     MustReply { peer: PeerKey, envelope: Vec<Frame> },
     /// XPUB: whose subscription was received last (B5.13).
@@ -78,7 +78,7 @@ pub(crate) struct Tally {
     pub(crate) reconnects: AtomicU64,
     pub(crate) unexpected: AtomicU64,
     pub(crate) refused: AtomicU64,
-    /// Of the requests that carry a number.
+    /// The numbers of requests.
     requests: AtomicU32,
 }
 
@@ -399,6 +399,13 @@ impl Core {
         let dropped = self.inbox.lock().clear(&mut wakes);
         wakes.fire();
         Tally::count(&self.tally.unexpected, dropped);
+    }
+
+    /// Has all receivers look again, at something other than a message.
+    pub(super) fn wake_receivers(&self) {
+        let mut wakes = Wakes::new();
+        self.inbox.lock().wake_all(&mut wakes);
+        wakes.fire();
     }
 
     /// Gives a receiver's place up.

@@ -68,9 +68,7 @@ pub(crate) fn take(core: &Core) -> impl Take<(PeerKey, Message)> {
 /// After a message was offered: a REP that has replied receives again.
 pub(crate) fn offered(core: &Core) {
     if core.kind == SocketType::Rep {
-        let mut wakes = Wakes::new();
-        core.inbox.lock().wake_all(&mut wakes);
-        wakes.fire();
+        core.wake_receivers();
     }
 }
 

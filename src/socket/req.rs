@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::builder::{builder, identified, probing, receiving, sending, set};
@@ -68,8 +69,12 @@ lifecycle!(Req, ReqBuilder, SocketType::Req);
 sends!(Req, offer);
 receives!(Req, Message, take);
 
-/// `[number]`, an empty frame, the body (B1.1).
 fn offer(core: &Core) -> impl Offer {
+    offer_as(core, None)
+}
+
+/// `[number]`, an empty frame, the body (B1.1). Tells `asked` which exchange this begins.
+fn offer_as<'a>(core: &'a Core, asked: Option<&'a AtomicU32>) -> impl Offer + 'a {
     // B1.4: what came unasked, such as a second reply, must not be taken for the reply to this request.
     let awaited = matches!(*core.turn.lock(), Turn::AwaitReply { lost: false, .. });
     if !awaited || core.options.pattern.relaxed {
@@ -84,24 +89,37 @@ fn offer(core: &Core) -> impl Offer {
         if matches!(*turn, Turn::AwaitReply { lost: false, .. }) && !pattern.relaxed {
             return Err(Refusal::OutOfTurn);
         }
-        let number = pattern.correlate.then(|| core.tally.next_request().to_be_bytes());
-        let envelope =
-            [number.map_or_else(Frame::new, |number| Frame::copy_from_slice(&number)), Frame::new()];
-        let envelope = if number.is_some() { &envelope[..] } else { &envelope[1..] };
+        let exchange = core.tally.next_request();
+        let envelope = [Frame::copy_from_slice(&exchange.to_be_bytes()), Frame::new()];
+        let envelope = if pattern.correlate { &envelope[..] } else { &envelope[1..] };
         let peer = outbox.balance(envelope, message, wakes)?;
-        *turn = Turn::AwaitReply { peer, number, lost: false };
+        *turn = Turn::AwaitReply { peer, exchange, lost: false };
+        if let Some(asked) = asked {
+            asked.store(exchange, Ordering::Relaxed);
+        }
         Ok(())
     }
 }
 
-/// The reply, from the peer that was asked; anything else is late, or malformed, and skipped (B1.4, B1.5).
 fn take(core: &Core) -> impl Take<Message> {
+    take_as(core, None)
+}
+
+/// The reply, from the peer that was asked; anything else is late, or malformed, and skipped (B1.4, B1.5). With `asked`
+/// that of this exchange or none.
+fn take_as(core: &Core, asked: Option<u32>) -> impl Take<Message> {
     move |inbox, message, wakes| {
         if inbox.is_closed() {
             return Some(Err(RecvError::Closed));
         }
         let mut turn = core.turn.lock();
-        let Turn::AwaitReply { peer, number, lost } = *turn else { return Some(Err(RecvError::OutOfTurn)) };
+        let Turn::AwaitReply { peer, exchange, lost } = *turn else { return Some(Err(RecvError::OutOfTurn)) };
+        if asked.is_some_and(|asked| asked != exchange) {
+            // Abandoned. What this was woken for may be another's.
+            inbox.wake_all(wakes);
+            return Some(Err(RecvError::OutOfTurn));
+        }
+        let number = core.options.pattern.correlate.then(|| exchange.to_be_bytes());
         while let Some(popped) = inbox.pop(message, wakes) {
             let (from, opened) = match popped {
                 Popped::Message(from) => (from, open(message, number.as_ref())),
@@ -141,21 +159,28 @@ impl Req {
     ///
     /// # Errors
     ///
-    /// If the request cannot be sent, its peer is lost, or no reply comes in time.
+    /// If the request cannot be sent, its peer is lost, or no reply comes in time; and, where the socket is
+    /// [`relaxed`](ReqBuilder::relaxed), if another request is sent before the reply.
     ///
     /// # Cancel safety
     ///
     /// Cancelled, the request may have been sent. Its reply is skipped if it comes before the next request; a
     /// later one is told apart only with [`correlate`](ReqBuilder::correlate).
     pub async fn request(&self, message: impl Into<Message>) -> Result<Message, RequestError> {
+        let core = &*self.handle.core;
         let exchange = async {
-            self.send(message).await?;
-            let mut abandon = Abandon(Some(&self.handle.core));
-            let reply = self.recv().await;
+            let asked = AtomicU32::new(0);
+            core.send(message.into(), offer_as(core, Some(&asked))).await?;
+            let asked = asked.into_inner();
+            let mut abandon = Abandon(Some((core, asked)));
+            if core.options.pattern.relaxed {
+                core.wake_receivers();
+            }
+            let reply = core.recv(take_as(core, Some(asked))).await;
             abandon.0 = None;
             Ok(reply?)
         };
-        match self.handle.core.options.pattern.request_timeout {
+        match core.options.pattern.request_timeout {
             None => exchange.await,
             Some(limit) => {
                 tokio::time::timeout(limit, exchange).await.unwrap_or(Err(RecvError::Timeout.into()))
@@ -164,15 +189,21 @@ impl Req {
     }
 }
 
-/// Ends the wait for a reply when a request is cancelled, so that the socket stays usable.
-struct Abandon<'a>(Option<&'a Core>);
+/// Ends the wait for a reply when a request is cancelled, so that the socket stays usable; unless another request has
+/// abandoned it.
+struct Abandon<'a>(Option<(&'a Core, u32)>);
 
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
-        if let Some(core) = self.0 {
-            *core.turn.lock() = Turn::Idle;
-            core.drop_unread();
+        let Some((core, asked)) = self.0 else { return };
+        {
+            let mut turn = core.turn.lock();
+            if !matches!(*turn, Turn::AwaitReply { exchange, .. } if exchange == asked) {
+                return;
+            }
+            *turn = Turn::Idle;
         }
+        core.drop_unread();
     }
 }
 
