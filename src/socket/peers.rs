@@ -50,6 +50,14 @@ impl Core {
         inp: InPipe,
         name_it: &[u8],
     ) -> Result<PeerKey, Refused> {
+        // A newcomer may take a name over, but no connection that is yet to be made (B4.5).
+        let taken = match &self.outbox.lock().route {
+            Route::Named(ids) => ids.get(name_it).is_some(),
+            _ => false,
+        };
+        if taken {
+            return Err(Refused::IdentityInUse);
+        }
         let mut wakes = Wakes::new();
         let key = {
             let _subscriptions = self.subscriptions.lock();

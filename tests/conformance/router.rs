@@ -517,3 +517,14 @@ fn try_send_each_tells_what_was_refused_when_the_socket_can_be_used_again() {
     let unroutable = |message: &str| (SendErrorKind::Unroutable, Message::from(message));
     assert_eq!(refused, [unroutable("a"), unroutable("b")]);
 }
+
+#[tokio::test]
+async fn b4_5_an_id_in_use_is_an_error_with_handover_too() {
+    let router = Router::builder().handover(true).build().unwrap();
+    let mut peer = raw_named(&bind(&router).await, "DEALER", b"one").await;
+    router.wait_for_peers(1).soon().await.unwrap();
+    let error = router.connect_as(crate::kit::unused_tcp(), "one").soon().await.unwrap_err();
+    assert_eq!(error, sinew::ConnectError::Refused(Refused::IdentityInUse));
+    router.send("one", "still here").soon().await.unwrap();
+    assert_eq!(peer.recv_msg().await, [b"still here"]);
+}
