@@ -11,6 +11,15 @@ pub(crate) fn check(options: &Options) -> Result<(), OptionError> {
     {
         return fail("heartbeat", "interval and timeout must be above zero; `None` turns heartbeats off");
     }
+    if options.heartbeat.is_some_and(|heartbeat| {
+        heartbeat.timeout <= heartbeat.interval && heartbeat.timeout < crate::options::FOR_EVER
+    }) {
+        return fail(
+            "heartbeat",
+            "the timeout must be longer than the interval: both count from the last byte, and a silent peer would be \
+             given up before it is asked",
+        );
+    }
     if !options.routing_id.is_empty() && !metadata::is_identity(&options.routing_id) {
         return fail("routing_id", "must be 1 to 255 bytes and not begin with a zero byte");
     }
@@ -122,7 +131,8 @@ macro_rules! common {
         }
         /// After how much silence a peer is sent a PING, every `interval`, and after how much it is given up. Any
         /// byte counts as a sign of life, so a busy connection has no heartbeats. `None`: never. Default: 30 s and
-        /// 90 s, for peers of ZMTP 3.1 and above (libzmq: never).
+        /// 90 s, for peers of ZMTP 3.1 and above (libzmq: never). The timeout is the longer one: libzmq counts its own
+        /// from the PING, so add the interval.
         ///
         /// libzmq: `ZMQ_HEARTBEAT_IVL`, `ZMQ_HEARTBEAT_TIMEOUT`
         pub fn heartbeat(

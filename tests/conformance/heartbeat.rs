@@ -215,3 +215,13 @@ async fn a9_11_not_reading_a_full_queue_does_not_make_the_peer_look_dead() {
     // Now the silence is the peer's.
     assert_eq!(disconnected(&mut monitor).await, DisconnectReason::Silent);
 }
+
+#[test]
+fn a9_7_a_peer_is_asked_before_it_is_given_up() {
+    let built = |interval, timeout| Pull::builder().heartbeat(Some(ms(interval)), ms(timeout)).build();
+    for (interval, timeout) in [(30, 10), (30, 30)] {
+        let error = built(interval, timeout).expect_err("refused").to_string();
+        assert!(error.contains("longer than the interval"), "{error}");
+    }
+    built(30, 31).unwrap();
+}
