@@ -148,12 +148,12 @@ pub enum Notify {
     Everything,
 }
 
-/// libzmq lingers for ever, which hangs programs at their end; omq not at all, which loses the
-/// last messages of programs that just send and exit. Five seconds cover a reconnect (first retry
-/// after 0.1 s) and a TCP connect with its first retransmissions at 1 s and 3 s.
 /// Without end, as a duration that instants can be added to: longer ones are cut to it.
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
+/// libzmq lingers for ever, which hangs programs at their end; omq not at all, which loses the
+/// last messages of programs that just send and exit. Five seconds cover a reconnect (first retry
+/// after 0.1 s) and a TCP connect with its first retransmissions at 1 s and 3 s.
 const LINGER: Duration = Duration::from_secs(5);
 
 impl Default for Options {

@@ -11,15 +11,6 @@ pub(crate) fn check(options: &Options) -> Result<(), OptionError> {
     {
         return fail("heartbeat", "interval and timeout must be above zero; `None` turns heartbeats off");
     }
-    if options.heartbeat.is_some_and(|heartbeat| {
-        heartbeat.timeout <= heartbeat.interval && heartbeat.timeout < crate::options::FOR_EVER
-    }) {
-        return fail(
-            "heartbeat",
-            "the timeout must be longer than the interval: both count from the last byte, and a silent peer would be \
-             given up before it is asked",
-        );
-    }
     if !options.routing_id.is_empty() && !metadata::is_identity(&options.routing_id) {
         return fail("routing_id", "must be 1 to 255 bytes and not begin with a zero byte");
     }
@@ -131,8 +122,8 @@ macro_rules! common {
         }
         /// After how much silence a peer is sent a PING, every `interval`, and after how much it is given up. Any
         /// byte counts as a sign of life, so a busy connection has no heartbeats. `None`: never. Default: 30 s and
-        /// 90 s, for peers of ZMTP 3.1 and above (libzmq: never). The timeout is the longer one: libzmq counts its own
-        /// from the PING, so add the interval.
+        /// 90 s, for peers of ZMTP 3.1 and above (libzmq: never). A timeout that is not longer
+        /// than the interval counts from the PING, as libzmq's does: a peer is always asked before it is given up.
         ///
         /// libzmq: `ZMQ_HEARTBEAT_IVL`, `ZMQ_HEARTBEAT_TIMEOUT`
         pub fn heartbeat(
@@ -141,11 +132,11 @@ macro_rules! common {
             timeout: std::time::Duration,
         ) -> Self {
             let ttl = self.options.heartbeat.map(|heartbeat| heartbeat.ttl).unwrap_or_default();
-            let cut = |limit: std::time::Duration| limit.min(crate::options::FOR_EVER);
-            self.options.heartbeat = interval.map(|interval| crate::options::Heartbeat {
-                interval: cut(interval),
-                timeout: cut(timeout),
-                ttl,
+            self.options.heartbeat = interval.map(|interval| {
+                let [interval, timeout] = [interval, timeout].map(|limit| limit.min(crate::options::FOR_EVER));
+                let from_ping = !timeout.is_zero() && timeout <= interval;
+                let timeout = if from_ping { interval + timeout } else { timeout };
+                crate::options::Heartbeat { interval, timeout, ttl }
             });
             self
         }
