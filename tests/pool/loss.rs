@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sinew::pool::{Broker, Client, Failure, Worker};
+use sinew::pool::{Broker, CallError, Client, Failure, RejectReason, Worker};
 use sinew::{Dealer, Message};
 
 use crate::kit::{Wire, broker, client, next, pull, start, text, within, worker, workers};
@@ -65,6 +65,44 @@ async fn m24_a_client_takes_its_calls_to_the_next_broker() {
 }
 
 /// A broker that is stopped, or a network that vanishes, closes no connection.
+#[tokio::test]
+async fn m24_a_broker_that_shuts_down_finishes_what_it_has_and_another_gets_the_rest() {
+    let (first, first_at) = broker().await;
+    let (_second, second_at) = broker().await;
+    let mut of_first = pull(worker(&first_at, "work").capacity(2)).await;
+    let mut of_second = pull(worker(&second_at, "work")).await;
+    let way = Wire::to(&second_at).await;
+    way.down();
+    let client = Client::connect([&first_at, &way.address]).await.unwrap();
+    let mut early = client.call("work", "early").into_future();
+    let task = tokio::select! {
+        _ = &mut early => unreachable!("nobody has answered"),
+        task = next(&mut of_first) => task,
+    };
+    let mut ending = std::pin::pin!(first.shut_down(Duration::from_secs(60)));
+    assert!(futures::poll!(&mut ending).is_pending());
+    let rejected = within("an answer", client.call("work", "nowhere else").into_future()).await;
+    assert!(matches!(rejected, Err(CallError::Rejected { reason: RejectReason::ShuttingDown, .. })));
+    way.up();
+    // Until the client has met the second.
+    let late = async {
+        loop {
+            match client.call("work", "late").await {
+                Err(CallError::Rejected { reason: RejectReason::ShuttingDown, .. }) => {}
+                answer => return answer,
+            }
+        }
+    };
+    let serve = async { next(&mut of_second).await.done("by the second").await.unwrap() };
+    let (answer, ()) = tokio::join!(within("an answer", late), serve);
+    assert_eq!(answer.unwrap(), "by the second");
+    task.done("by the first").await.unwrap();
+    assert_eq!(within("an answer", early).await.unwrap(), "by the first");
+    within("the end", ending).await;
+    // It is gone, and nothing was begun anew for that.
+    assert!(of_second.try_recv().is_err());
+}
+
 #[tokio::test]
 async fn m24_a_client_leaves_a_broker_that_has_fallen_silent() {
     let frozen = RawListener::bind().await;

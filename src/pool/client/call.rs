@@ -22,7 +22,14 @@ impl Call<'_, Client> {
         let (answer, answered) = oneshot::channel();
         let permit = client.shared.window.acquire().await.map_err(|_| CallError::Closed)?;
         let since = Instant::now();
-        let id = client.shared.open(Open { queue, options, body, since, waiter: Waiter::Result(answer) })?;
+        let id = client.shared.open(Open {
+            queue,
+            options,
+            body,
+            since,
+            waiter: Waiter::Result(answer),
+            at: None,
+        })?;
         // It comes back with the answer.
         permit.forget();
         let guard = Guard { shared: &client.shared, id, armed: true };
@@ -37,7 +44,14 @@ impl Submit<'_, Client> {
         let (accept, accepted) = oneshot::channel();
         let permit = client.shared.window.acquire().await.map_err(|_| CallError::Closed)?;
         let since = Instant::now();
-        let id = client.shared.open(Open { queue, options, body, since, waiter: Waiter::Accept(accept) })?;
+        let id = client.shared.open(Open {
+            queue,
+            options,
+            body,
+            since,
+            waiter: Waiter::Accept(accept),
+            at: None,
+        })?;
         permit.forget();
         accepted.await.map_err(|_| CallError::Closed)??;
         Ok(Ticket(id))
@@ -50,7 +64,14 @@ impl Stream<'_, Client> {
         let (inlet, replies) = replies::channel();
         let permit = client.shared.window.acquire().await.map_err(|_| CallError::Closed)?;
         let since = Instant::now();
-        let id = client.shared.open(Open { queue, options, body, since, waiter: Waiter::Parts(inlet) })?;
+        let id = client.shared.open(Open {
+            queue,
+            options,
+            body,
+            since,
+            waiter: Waiter::Parts(inlet),
+            at: None,
+        })?;
         permit.forget();
         Ok(replies(client.shared.clone(), id))
     }

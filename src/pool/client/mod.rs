@@ -88,7 +88,8 @@ pub enum JoinError {
 
 impl Client {
     /// Connects to brokers. The first one that answers gets all tasks; when it is lost, or says nothing for 6 s, another
-    /// one gets those that are not answered. Returns at once: what is called meanwhile waits for the connection.
+    /// one gets those that are not answered; when it shuts down, those that come then. Returns at once: what is called
+    /// meanwhile waits for the connection.
     ///
     /// # Errors
     ///

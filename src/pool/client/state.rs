@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::replies::Inlet;
 use crate::message::{Frame, Message};
-use crate::pool::protocol::{FromClient, RequestId, SubmitOptions, ToClient};
+use crate::pool::protocol::{FromClient, RejectReason, RequestId, SubmitOptions, ToClient};
 use crate::pool::request::CallError;
 use crate::pool::wire::{Naming, encode_from_client};
 use crate::socket::{PeerId, Router};
@@ -32,6 +32,8 @@ pub(super) struct Open {
     pub(super) body: Message,
     pub(super) since: Instant,
     pub(super) waiter: Waiter,
+    /// The broker that it was submitted to last.
+    pub(super) at: Option<PeerId>,
 }
 
 /// The broker that gets the tasks, and which queues it knows by number.
@@ -47,6 +49,8 @@ struct State {
     link: Option<Link>,
     /// Brokers in reserve.
     others: VecDeque<PeerId>,
+    /// Brokers that shut down: they take nothing more, and finish what they have.
+    leaving: Vec<PeerId>,
     /// In the order of submission.
     open: BTreeMap<RequestId, Open>,
     asked: HashMap<RequestId, Vec<oneshot::Sender<Frame>>>,
@@ -91,10 +95,11 @@ impl Shared {
 
     /// Nobody waits for it any more.
     pub(super) fn abandon(&self, id: RequestId) {
-        let mut state = self.state();
-        if state.open.remove(&id).is_some() {
-            self.window.add_permits(1);
-            send(&self.router, &mut state, FromClient::Cancel { id });
+        let Some(open) = self.state().open.remove(&id) else { return };
+        self.window.add_permits(1);
+        if let Some(at) = open.at {
+            let said = encode_from_client(FromClient::Cancel { id }, &mut Naming::default());
+            let _ = self.router.try_send(at, said);
         }
     }
 
@@ -128,6 +133,7 @@ impl Shared {
     pub(super) fn disconnected(&self, peer: PeerId) {
         let mut state = self.state();
         state.others.retain(|&other| other != peer);
+        state.leaving.retain(|&other| other != peer);
         if state.link.as_ref().is_some_and(|link| link.peer == peer) {
             state.link = None;
             state.paused = false;
@@ -136,16 +142,47 @@ impl Shared {
             if let Some(next) = state.others.pop_front() {
                 self.take_up(&mut state, next);
             }
+        } else {
+            self.submit_lost(&mut state);
         }
     }
 
     /// This broker gets the tasks from here on, those first that were not answered.
     fn take_up(&self, state: &mut State, peer: PeerId) {
-        let mut link = Link { peer, naming: Naming::default() };
-        for (id, open) in &mut state.open {
-            submit(&self.router, &mut link, *id, open);
+        state.link = Some(Link { peer, naming: Naming::default() });
+        self.submit_lost(state);
+    }
+
+    /// Submits the tasks that no broker has any more.
+    fn submit_lost(&self, state: &mut State) {
+        let State { link: Some(link), leaving, open, .. } = state else { return };
+        for (id, open) in open {
+            if !open.at.is_some_and(|at| at == link.peer || leaving.contains(&at)) {
+                submit(&self.router, link, *id, open);
+            }
         }
-        state.link = Some(link);
+    }
+
+    /// A broker that shuts down has not taken a task: says whether another one gets it, and what comes after it.
+    fn take_elsewhere(&self, state: &mut State, id: RequestId) -> bool {
+        let Some(open) = state.open.get_mut(&id) else { return false };
+        let left = state.link.as_ref().map(|link| link.peer).filter(|&peer| open.at == Some(peer));
+        if left.is_some() && state.others.is_empty() {
+            return false;
+        }
+        open.at = None;
+        let Some(left) = left else {
+            self.submit_lost(state);
+            return true;
+        };
+        if std::mem::take(&mut state.paused) {
+            self.router.resume(left);
+        }
+        state.leaving.push(left);
+        if let Some(next) = state.others.pop_front() {
+            self.take_up(state, next);
+        }
+        true
     }
 
     /// Takes in what brokers have said; what there is to tell callers is told after the lock.
@@ -156,6 +193,11 @@ impl Shared {
             let mut parts = false;
             for said in said.drain(..) {
                 parts |= matches!(said, ToClient::Partial { .. });
+                if let ToClient::Reject { id, reason: RejectReason::ShuttingDown, .. } = said
+                    && self.take_elsewhere(&mut state, id)
+                {
+                    continue;
+                }
                 if let Some(end) = state.take_in(said) {
                     ended.push(end);
                 }
@@ -248,6 +290,7 @@ fn submit(router: &Router, link: &mut Link, id: RequestId, open: &mut Open) {
     let (queue, body) = (open.queue.clone(), open.body.clone());
     let said = FromClient::Submit { id, queue, options, body };
     let _ = router.try_send(link.peer, encode_from_client(said, &mut link.naming));
+    open.at = Some(link.peer);
 }
 
 fn send(router: &Router, state: &mut State, said: FromClient) {
