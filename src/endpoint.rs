@@ -4,7 +4,7 @@
 //! operating system is the business of `transport`.
 //!
 //! Parsing accepts the union of what `bind` and `connect` accept; [`Address::check_bind`] and
-//! [`Address::check_connect`] tell the two apart.
+//! [`Endpoint::check_connect`] tell the two apart.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -82,6 +82,14 @@ impl Endpoint {
         match &self.0 {
             Target::Network(Address::Tcp(address)) if address.port != 0 => Some(address.port),
             _ => None,
+        }
+    }
+
+    /// Refuses what only `bind` understands: wildcards.
+    pub(crate) fn check_connect(&self) -> Result<(), EndpointError> {
+        match &self.0 {
+            Target::Network(address) => address.check_connect(),
+            Target::Inproc(_) => Ok(()),
         }
     }
 
@@ -309,7 +317,6 @@ impl Address {
         }
     }
 
-    /// Refuses what only `bind` understands: wildcards.
     pub(crate) fn check_connect(&self) -> Result<(), EndpointError> {
         let wildcard = match self {
             Self::Tcp(address) => address.host == Host::Any || address.port == 0,

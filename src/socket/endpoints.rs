@@ -79,6 +79,7 @@ impl Core {
         if self.connects_once() && self.endpoints.lock().find(endpoint, false).is_some() {
             return Ok(());
         }
+        endpoint.check_connect()?;
         let name: Arc<str> = endpoint.to_string().into();
         match endpoint.target() {
             Target::Inproc(inproc) => {
@@ -91,7 +92,6 @@ impl Core {
                 }
             }
             Target::Network(address) => {
-                address.check_connect()?;
                 let early = !self.options.immediate || !name_it.is_empty();
                 let key = early.then(|| self.expect_connection(&name, name_it)).transpose()?;
                 let stop = self.add(endpoint, &name, false);

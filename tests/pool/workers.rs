@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sinew::pool::{Broker, CallError, FailReason, Failure, Job, Policy, Prefetch, Retry};
+use sinew::pool::{
+    Broker, CallError, FailReason, Failure, Job, JoinError, Policy, Prefetch, PullWorker, Retry, Task, Worker,
+};
 use sinew::{Message, PeerId, RecvError, Router, RouterEvent};
 use tokio::sync::oneshot;
 
@@ -12,7 +14,7 @@ use crate::kit::{broker, client, next, pull, start, text, within, worker, worker
 use crate::raw::{
     CREDIT, DONE, NACK, PING, PONG, STARTED, TASK, WELCOME, WORKER_HELLO, argument, header, with_meta,
 };
-use crate::support::raw_peer::RawListener;
+use crate::support::raw_peer::{RawListener, RawPeer};
 
 #[tokio::test]
 async fn m18_tasks_are_polled_for_with_and_without_waiting() {
@@ -276,9 +278,8 @@ async fn auto_prefetch_asks_for_nothing_where_tasks_are_long() {
     assert_eq!((worker.done, worker.credit), (12, 1));
 }
 
-/// What `Task::done` says of its cancel safety: nobody is left with a task that is never answered.
-#[tokio::test]
-async fn a_task_whose_answer_is_given_up_half_way_is_released() {
+/// A worker with two tasks of a broker that is played by hand and does not read: an answer waits for room.
+async fn worker_without_room() -> (PullWorker, RawPeer, [Task; 2]) {
     let listener = RawListener::bind().await;
     let mut worker = pull(worker(&listener.endpoint(), "q").capacity(2)).await;
     let mut broker = listener.accept().await;
@@ -291,9 +292,16 @@ async fn a_task_whose_answer_is_given_up_half_way_is_released() {
         let [header, meta] = with_meta(header(TASK, id, 1, 0), &[0x81, 0xa1, b'q', 0xa1, b'q']);
         broker.send_msg(&[&header, &meta, b"body"]).await;
     }
-    let (first, second) = (next(&mut worker).await, next(&mut worker).await);
+    let tasks = [next(&mut worker).await, next(&mut worker).await];
     // Larger than what the system takes in, and than what may wait.
-    first.partial(vec![0; 32 << 20]).await.unwrap();
+    tasks[0].partial(vec![0; 32 << 20]).await.unwrap();
+    (worker, broker, tasks)
+}
+
+/// What `Task::done` says of its cancel safety: nobody is left with a task that is never answered.
+#[tokio::test]
+async fn a_task_whose_answer_is_given_up_half_way_is_released() {
+    let (_worker, mut broker, [_first, second]) = worker_without_room().await;
     let mut answer = Box::pin(second.done("of no use any more"));
     assert!(futures::poll!(answer.as_mut()).is_pending());
     drop(answer);
@@ -308,4 +316,27 @@ async fn a_task_whose_answer_is_given_up_half_way_is_released() {
     };
     let said = within("the task", released).await;
     assert_eq!((&said[6..8], said[15]), (&[0, 4][..], 2), "released");
+}
+
+#[tokio::test]
+async fn who_drains_waits_for_answers_that_wait_for_room() {
+    let (worker, mut broker, [first, second]) = worker_without_room().await;
+    let answers = async { tokio::join!(first.done("one"), second.done("two")) };
+    let mut leaving = std::pin::pin!(async { tokio::join!(answers, worker.drain()) });
+    assert!(futures::poll!(leaving.as_mut()).is_pending());
+    let read = async {
+        let mut done = 0;
+        while done < 2 {
+            done += usize::from(broker.recv_msg().await[0][4] == DONE);
+        }
+    };
+    let (((first, second), ()), ()) = within("the answers", async { tokio::join!(leaving, read) }).await;
+    first.and(second).unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_cannot_connect_to_what_is_only_for_binding() {
+    for address in ["tcp://*:5570", "tcp://127.0.0.1:0", "ipc://*"] {
+        assert!(matches!(Worker::connect([address]).queue("q").pull().await, Err(JoinError::Endpoint(_))));
+    }
 }

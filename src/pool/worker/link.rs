@@ -46,9 +46,17 @@ pub(in crate::pool) struct Link {
 struct State {
     broker: Option<PeerId>,
     running: HashMap<TaskId, Job>,
+    /// Tasks that run no longer, and whose answer is not on its way yet.
+    answering: usize,
     /// Answers that could not be sent.
     owed: Vec<(Lease, FromWorker)>,
     meter: Meter,
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.answering == 0
+    }
 }
 
 impl Link {
@@ -58,7 +66,7 @@ impl Link {
             meter.prefetch = tasks;
         }
         let reports = AtomicBool::new(meter.prefetch > 0);
-        let state = State { broker: None, running: HashMap::new(), owed: Vec::new(), meter };
+        let state = State { broker: None, running: HashMap::new(), answering: 0, owed: Vec::new(), meter };
         Arc::new(Self {
             router,
             state: Mutex::new(state),
@@ -113,7 +121,8 @@ impl Link {
         }
     }
 
-    /// Takes a task out of those that run; says whom to tell, if the broker still counts on this worker.
+    /// Takes a task out of those that run; says whom to tell, if the broker still counts on this worker. To be
+    /// followed by [`answered`](Self::answered).
     fn finish(&self, lease: Lease) -> Result<Option<PeerId>, TaskLost> {
         let mut state = self.state();
         let ours = state.running.get(&lease.task).is_some_and(|job| job.lease() == lease);
@@ -121,10 +130,17 @@ impl Link {
             return Err(TaskLost);
         }
         state.running.remove(&lease.task);
-        if state.running.is_empty() && self.draining.load(Ordering::Relaxed) {
+        state.answering += 1;
+        Ok(state.broker)
+    }
+
+    /// A task's answer is on its way, or kept for a broker that is away.
+    fn answered(&self) {
+        let mut state = self.state();
+        state.answering -= 1;
+        if state.is_idle() && self.draining.load(Ordering::Relaxed) {
             self.idle.notify_waiters();
         }
-        Ok(state.broker)
     }
 
     fn owe(&self, lease: Lease, answer: FromWorker) {
@@ -139,16 +155,15 @@ impl Link {
         begun: Option<Instant>,
     ) -> Result<(), TaskLost> {
         self.measure(begun);
-        let Some(broker) = self.finish(lease)? else {
-            self.owe(lease, answer);
-            return Ok(());
-        };
+        let broker = self.finish(lease)?;
         let mut unsent = Unsent { link: self, lease, armed: true };
-        // Its frames are shared, not copied.
-        let sent = self.router.send(broker, encode_from_worker(answer.clone())).await;
+        let sent = match broker {
+            // Its frames are shared, not copied.
+            Some(broker) => self.router.send(broker, encode_from_worker(answer.clone())).await.is_ok(),
+            None => false,
+        };
         unsent.armed = false;
-        if sent.is_err() {
-            // The broker has just gone.
+        if !sent {
             self.owe(lease, answer);
         }
         Ok(())
@@ -158,6 +173,7 @@ impl Link {
     pub(super) fn settle_now(&self, lease: Lease, answer: FromWorker) {
         if let Ok(broker) = self.finish(lease) {
             self.send_or_owe(broker, lease, answer);
+            self.answered();
         }
     }
 
@@ -178,7 +194,7 @@ impl Link {
     pub(super) async fn finish_all(&self) {
         loop {
             let idle = self.idle.notified();
-            if self.state().running.is_empty() {
+            if self.state().is_idle() {
                 break;
             }
             idle.await;
@@ -219,6 +235,7 @@ impl Drop for Unsent<'_> {
             let released = FromWorker::Nack(self.lease, Nack::Release);
             self.link.send_or_owe(self.link.broker(), self.lease, released);
         }
+        self.link.answered();
     }
 }
 

@@ -136,7 +136,8 @@ impl WorkerBuilder {
     ///
     /// # Errors
     ///
-    /// If an endpoint is malformed, none was given, or there is no room for a thread of its own.
+    /// If an endpoint is malformed, or one that is only for binding, none was given, or there is no room for a thread of
+    /// its own.
     ///
     /// # Cancel safety
     ///
@@ -156,6 +157,7 @@ impl WorkerBuilder {
         }
         let endpoints: Vec<Endpoint> =
             self.brokers.iter().map(|broker| broker.as_str().try_into()).collect::<Result<_, _>>()?;
+        endpoints.iter().try_for_each(Endpoint::check_connect)?;
         let own = self
             .io_thread
             .unwrap_or_else(|| Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread);
@@ -168,8 +170,9 @@ impl WorkerBuilder {
             let (hello, stop) = (self.hello.clone(), stop.clone());
             let run = io.track_future(async move {
                 // In here, for a socket's tasks run where it connects.
-                if link.connect(&endpoint).await.is_ok() {
-                    Io::new(link, endpoint, hello).run(stop).await;
+                match link.connect(&endpoint).await {
+                    Ok(()) => Io::new(link, endpoint, hello).run(stop).await,
+                    Err(error) => tracing::warn!(%endpoint, %error, "a worker cannot connect to this broker"),
                 }
             });
             if own {
