@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Messages between two looks at the clock, which costs as much as one of them.
 const SLICE: usize = 256;
 /// The end of a turn in any case: the application may do more with a message than we do. Less would give 1,000 peers a
-/// write for a few messages each (1 PUSH to 1,000 PULL on multi_thread: with 2 ms, 300 ns of CPU a message instead of 150).
+/// write for a few messages each (1 PUSH to 1,000 PULL on multi_thread: with 2 ms, 300 ns of CPU a message instead of 170).
 const LONGEST: Duration = Duration::from_millis(10);
 
 /// What is left of a task's turn.
