@@ -97,7 +97,7 @@ pub enum Explanation {
         /// Their names; at most 16.
         workers: Vec<Frame>,
     },
-    /// It is kept for one worker, who has no room.
+    /// It is kept for one worker, who has no room, or is leaving.
     WaitsFor {
         /// Its name.
         worker: Frame,
@@ -272,7 +272,7 @@ impl fmt::Display for Told<'_> {
             Explanation::NotTaking { workers } => {
                 write!(f, "all workers are leaving, silent or congested: {}", list(workers))
             }
-            Explanation::WaitsFor { worker } => write!(f, "waits for {}, which is full", text(worker)),
+            Explanation::WaitsFor { worker } => write!(f, "waits for {}, which takes nothing more for now", text(worker)),
             Explanation::Alone { crashes } => {
                 write!(f, "took {crashes} workers down, and waits for one to itself")
             }
