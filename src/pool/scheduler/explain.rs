@@ -272,7 +272,9 @@ impl fmt::Display for Told<'_> {
             Explanation::NotTaking { workers } => {
                 write!(f, "all workers are leaving, silent or congested: {}", list(workers))
             }
-            Explanation::WaitsFor { worker } => write!(f, "waits for {}, which takes nothing more for now", text(worker)),
+            Explanation::WaitsFor { worker } => {
+                write!(f, "waits for {}, which takes nothing more for now", text(worker))
+            }
             Explanation::Alone { crashes } => {
                 write!(f, "took {crashes} workers down, and waits for one to itself")
             }
