@@ -173,6 +173,7 @@ impl Listener {
                 Medium::Tcp(listener) => {
                     let (stream, peer) = std::task::ready!(listener.poll_accept(cx))?;
                     tcp::tune(&SockRef::from(&stream), peer.is_ipv6(), &self.options)
+                        .and_then(|()| tcp::unpace(&stream))
                         .and_then(|()| Stream::tcp(stream, peer.into()))
                 }
                 #[cfg(all(unix, feature = "ipc"))]
