@@ -31,6 +31,8 @@ fn connect(args: &Args) -> Outcome<TcpStream> {
         TcpStream::connect(address)?
     };
     stream.set_nodelay(true)?;
+    // As Sinew's: with the system's default, which may be BBR, this would measure pacing, not the machine.
+    rustix::net::sockopt::set_tcp_congestion(&stream, "reno")?;
     Ok(stream)
 }
 
