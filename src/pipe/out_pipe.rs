@@ -191,6 +191,7 @@ impl OutPipe {
         match &mut self.queue {
             Queue::Wire(wire) if prefix.is_empty() => wire.push(message.frames()),
             Queue::Wire(wire) => wire.push(prefix.iter().chain(message.frames())),
+            Queue::Messages(queue) if prefix.is_empty() => queue.push_back(mem::take(message)),
             Queue::Messages(queue) => queue.push_back(with_prefix(prefix, mem::take(message))),
         }
         self.level.add(1, size);

@@ -147,6 +147,16 @@ impl Wakes {
     /// Wakes them; call it after the lock is released.
     #[inline]
     pub(crate) fn fire(self) {
+        if self.first.is_some() || self.writer.is_some() {
+            self.fire_all();
+        } else {
+            // Nothing to drop: `rest` is only ever behind `first`. Looking would be two calls a message.
+            std::mem::forget(self);
+        }
+    }
+
+    #[inline(never)]
+    fn fire_all(self) {
         if let Some(writer) = self.writer {
             writer.write_and_return();
         }
