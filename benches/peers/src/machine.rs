@@ -10,7 +10,12 @@ pub(crate) fn describe() -> Vec<String> {
     vec![
         format!("Date: {}", jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z")),
         format!("Machine: {}, {} cores, {}", processor(), cores(), memory()),
-        format!("System: {} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy()),
+        format!(
+            "System: {} {}, TCP congestion control {}",
+            system.sysname().to_string_lossy(),
+            system.release().to_string_lossy(),
+            std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default().trim()
+        ),
         format!("Sinew: commit {}", command("git", &["describe", "--always", "--dirty"])),
         format!("Compiler: {}", command("rustc", &["--version"])),
         format!(
