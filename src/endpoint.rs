@@ -30,6 +30,9 @@ use std::str::FromStr;
 /// Displays as the canonical text: a wildcard port as `*`, an IPv6 address in brackets. Two endpoints are equal when
 /// their canonical texts are; nothing is resolved to find out.
 ///
+/// Over tcp nothing waits to be sent together (`TCP_NODELAY`). On Linux, what stays within the machine uses Reno as its
+/// congestion control, because a system's default of BBR would pace it.
+///
 /// # Examples
 ///
 /// ```
