@@ -11,7 +11,7 @@ use crate::proto::frame::{self, Header};
 
 /// From this size on a payload is queued by reference and gathered by `writev`; below it a copy
 /// into the buffer is cheaper than an entry of its own.
-const BY_REFERENCE: usize = 4 * 1024;
+pub(super) const BY_REFERENCE: usize = 4 * 1024;
 
 /// A spent buffer larger than this is given back to the allocator instead of being reused.
 const KEEP: usize = 512 * 1024;
@@ -39,6 +39,11 @@ pub(crate) struct WireBuf {
 impl WireBuf {
     pub(crate) fn is_empty(&self) -> bool {
         self.pos == self.bytes.len() && self.large.is_empty()
+    }
+
+    /// Whether payloads lie beside the buffer.
+    pub(super) fn has_large(&self) -> bool {
+        !self.large.is_empty()
     }
 
     /// Bytes of the front frame not yet consumed; 0 at a frame boundary, where commands may go.

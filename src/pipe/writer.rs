@@ -7,8 +7,10 @@ use std::sync::Arc;
 use super::{Level, Outbox, PeerKey, Wakes, WireBuf};
 use crate::sync::{Arc as Shared, Mutex};
 
-/// Slices in one `writev`.
-const SLICES: usize = 64;
+/// Slices in one `writev`: all commands are one, all small messages another; a large payload is one by itself, and its
+/// header, too. With 64 instead of 256, 8 KiB messages that were just made went at 5.3 GB/s instead of 6.1.
+const SMALL: usize = 2;
+const LARGE: usize = 256;
 
 /// What bytes are written to, without waiting.
 pub(crate) trait Medium: Debug + Send + Sync {
@@ -74,8 +76,12 @@ impl Writer {
         self.wire
     }
 
-    /// One `writev`: commands first, but never within a frame (A3.5).
     fn write_once(&mut self) -> io::Result<()> {
+        if self.wire.has_large() { self.write_slices::<LARGE>() } else { self.write_slices::<SMALL>() }
+    }
+
+    /// One `writev`: commands first, but never within a frame (A3.5).
+    fn write_slices<const SLICES: usize>(&mut self) -> io::Result<()> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let commands = self.commands.len();
         let within_frame = self.wire.frame_left() > 0;
