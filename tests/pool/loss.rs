@@ -64,7 +64,6 @@ async fn m24_a_client_takes_its_calls_to_the_next_broker() {
     }
 }
 
-/// A broker that is stopped, or a network that vanishes, closes no connection.
 #[tokio::test]
 async fn m24_a_broker_that_shuts_down_finishes_what_it_has_and_another_gets_the_rest() {
     let (first, first_at) = broker().await;
@@ -103,6 +102,7 @@ async fn m24_a_broker_that_shuts_down_finishes_what_it_has_and_another_gets_the_
     assert!(of_second.try_recv().is_err());
 }
 
+/// A broker that is stopped, or a network that vanishes, closes no connection.
 #[tokio::test]
 async fn m24_a_client_leaves_a_broker_that_has_fallen_silent() {
     let frozen = RawListener::bind().await;

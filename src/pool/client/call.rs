@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::replies::{self, Replies};
 use super::state::{Open, Shared, Waiter};
@@ -21,15 +20,7 @@ impl Call<'_, Client> {
         let budget = options.budget;
         let (answer, answered) = oneshot::channel();
         let permit = client.shared.window.acquire().await.map_err(|_| CallError::Closed)?;
-        let since = Instant::now();
-        let id = client.shared.open(Open {
-            queue,
-            options,
-            body,
-            since,
-            waiter: Waiter::Result(answer),
-            at: None,
-        })?;
+        let id = client.shared.open(Open::new(queue, options, body, Waiter::Result(answer)))?;
         // It comes back with the answer.
         permit.forget();
         let guard = Guard { shared: &client.shared, id, armed: true };
@@ -43,15 +34,7 @@ impl Submit<'_, Client> {
         (options.ack, options.no_reply) = (true, true);
         let (accept, accepted) = oneshot::channel();
         let permit = client.shared.window.acquire().await.map_err(|_| CallError::Closed)?;
-        let since = Instant::now();
-        let id = client.shared.open(Open {
-            queue,
-            options,
-            body,
-            since,
-            waiter: Waiter::Accept(accept),
-            at: None,
-        })?;
+        let id = client.shared.open(Open::new(queue, options, body, Waiter::Accept(accept)))?;
         permit.forget();
         accepted.await.map_err(|_| CallError::Closed)??;
         Ok(Ticket(id))
@@ -63,15 +46,7 @@ impl Stream<'_, Client> {
         let Self { pool: client, queue, body, options } = self;
         let (inlet, replies) = replies::channel();
         let permit = client.shared.window.acquire().await.map_err(|_| CallError::Closed)?;
-        let since = Instant::now();
-        let id = client.shared.open(Open {
-            queue,
-            options,
-            body,
-            since,
-            waiter: Waiter::Parts(inlet),
-            at: None,
-        })?;
+        let id = client.shared.open(Open::new(queue, options, body, Waiter::Parts(inlet)))?;
         permit.forget();
         Ok(replies(client.shared.clone(), id))
     }

@@ -27,13 +27,13 @@ pub(super) enum Waiter {
 /// A task that is not answered yet, with all that it takes to submit it again.
 #[derive(Debug)]
 pub(super) struct Open {
-    pub(super) queue: Frame,
-    pub(super) options: SubmitOptions,
-    pub(super) body: Message,
-    pub(super) since: Instant,
-    pub(super) waiter: Waiter,
+    queue: Frame,
+    options: SubmitOptions,
+    body: Message,
+    since: Instant,
+    waiter: Waiter,
     /// The broker that it was submitted to last.
-    pub(super) at: Option<PeerId>,
+    at: Option<PeerId>,
 }
 
 /// The broker that gets the tasks, and which queues it knows by number.
@@ -278,6 +278,11 @@ impl State {
 }
 
 impl Open {
+    /// Begun now.
+    pub(super) fn new(queue: Frame, options: SubmitOptions, body: Message, waiter: Waiter) -> Self {
+        Self { queue, options, body, since: Instant::now(), waiter, at: None }
+    }
+
     fn is_behind(&self) -> bool {
         matches!(&self.waiter, Waiter::Parts(inlet) if inlet.is_behind())
     }
