@@ -43,6 +43,9 @@ pub enum SendErrorKind {
     /// A REQ sends again only after the reply, a REP only after a request. libzmq: `EFSM`.
     #[error("not this socket's turn to send: receive first")]
     OutOfTurn,
+    /// The runtime that carried the socket's connections has ended.
+    #[error("the runtime that carried this socket has ended: nothing is sent or received any more")]
+    RuntimeEnded,
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed,
@@ -98,6 +101,9 @@ pub enum RecvError {
     /// No reply, or no task, came in time.
     #[error("nothing came within the timeout")]
     Timeout,
+    /// The runtime that carried the socket's connections has ended.
+    #[error("the runtime that carried this socket has ended: nothing is sent or received any more")]
+    RuntimeEnded,
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed,
@@ -165,6 +171,14 @@ pub enum BindError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// An option given for this endpoint has a value that it cannot have. libzmq: `EINVAL`.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// There is no tokio runtime here that could carry connections.
+    #[error(
+        "no tokio runtime here: call it from one, or build the socket in a `Context::on` a runtime's handle"
+    )]
+    NoRuntime,
     /// The socket is closed. libzmq: `ENOTSOCK`, `ETERM`.
     #[error("the socket is closed: bind before closing it, or make a new one")]
     Closed,
@@ -191,6 +205,14 @@ pub enum ConnectError {
     /// This socket, or the peer at the inproc endpoint, takes no further peer, or none of that routing id.
     #[error("refused: {0}")]
     Refused(crate::monitor::Refused),
+    /// An option given for this endpoint has a value that it cannot have. libzmq: `EINVAL`.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// There is no tokio runtime here that could carry connections.
+    #[error(
+        "no tokio runtime here: call it from one, or build the socket in a `Context::on` a runtime's handle"
+    )]
+    NoRuntime,
     /// The socket is closed.
     #[error("the socket is closed")]
     Closed,
