@@ -124,7 +124,7 @@ impl<M: Medium> Writer<M> {
         Ok(())
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(sinew_loom)))]
     pub(super) const fn written_messages(&self) -> usize {
         self.written.messages
     }

@@ -93,6 +93,8 @@ fn loom_what_comes_is_read_by_the_waker_or_the_task_and_the_task_hears_of_the_re
             thread::spawn(move || source.send())
         });
         block_on(std::future::poll_fn(|cx| poll(&source, &half, cx, 2)));
-        senders.map(|sender| sender.join().unwrap());
+        for sender in senders {
+            sender.join().unwrap();
+        }
     });
 }

@@ -89,7 +89,9 @@ fn loom_a_stream_that_is_not_polled_any_more_takes_no_receivers_wake_up() {
         let [a] = keys();
         inbound(&inbox, a);
         let mut stream = Slot::bystander();
-        inbox.lock().wait(&mut stream, Waker::noop());
+        let mut later = Deferred::new();
+        inbox.lock().wait(&mut stream, Waker::noop(), &mut later);
+        later.run();
         let receiving = Receiving::new(&inbox);
         let receiver = thread::spawn(move || block_on(receiving));
         deliver(&inbox, a, [1]);
