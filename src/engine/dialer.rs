@@ -137,12 +137,17 @@ impl Dialer<'_> {
     /// linger over (C5.2).
     async fn told(&self) {
         self.site.stop.cancelled().await;
-        let unsent = self.key.and_then(|key| {
-            let outbox = self.site.core.outbox.lock();
-            outbox.pipes.get(key).filter(|pipe| pipe.level().messages > 0)?.closing()
-        });
-        if let Some(deadline) = unsent {
-            sleep_until(deadline).await;
+        loop {
+            let hurried = self.site.core.hurried.notified();
+            let unsent = self.key.and_then(|key| {
+                let outbox = self.site.core.outbox.lock();
+                outbox.pipes.get(key).filter(|pipe| pipe.level().messages > 0)?.closing()
+            });
+            let Some(deadline) = unsent else { return };
+            tokio::select! {
+                () = sleep_until(deadline) => return,
+                () = hurried => {}
+            }
         }
     }
 }

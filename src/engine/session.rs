@@ -161,7 +161,7 @@ impl<'a> Session<'a> {
         self.lockstep.as_ref().map_or((task, task), |wakers| (&wakers.readable, &wakers.queued))
     }
 
-    /// One turn; `Ok` means that whatever can happen next later the task.
+    /// One turn; `Ok` means that whatever can happen next wakes the task.
     fn turn(&mut self, reader: &mut Reader, cx: &mut Context<'_>) -> Result<(), End> {
         let read_on = self.read(reader, cx)?;
         let answer = mem::replace(&mut reader.answer, Answer::None);
@@ -181,13 +181,12 @@ impl<'a> Session<'a> {
     /// Writes until there is nothing left or the kernel takes no more; says whether it stopped for its budget only.
     /// While a sender writes, it is that one's.
     fn write(&mut self, cx: &mut Context<'_>, answer: Answer) -> Result<bool, End> {
-        let half = self.write_half.clone();
-        let Some(mut writer) = half.take(cx.waker()) else { return Ok(false) };
+        let Some(mut writer) = self.write_half.take(cx.waker()) else { return Ok(false) };
         if answer == Answer::Owed {
             writer.answer();
         }
         let written = self.write_with(&mut writer, cx);
-        half.give_back(writer);
+        self.write_half.give_back(writer);
         written
     }
 
@@ -198,9 +197,7 @@ impl<'a> Session<'a> {
             if writer.is_done() {
                 return match fetched {
                     Fetched::Finished => Err(End::Flushed(self.closing.unwrap_or_else(Instant::now))),
-                    // Subscriptions that were put into nothing, which no peer needs.
-                    Fetched::Something => Ok(true),
-                    Fetched::Nothing => Ok(false),
+                    Fetched::Something | Fetched::Nothing => Ok(false),
                 };
             }
             self.active = true;

@@ -36,9 +36,8 @@ impl Site {
     pub(super) fn spawn(&self, runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
         let unfinished = Unfinished(Arc::downgrade(&self.core));
         let task = async move {
-            let unfinished = unfinished;
             task.await;
-            std::mem::forget(unfinished);
+            unfinished.finish();
         };
         self.core.tasks.spawn_on(task, runtime);
     }
@@ -46,6 +45,12 @@ impl Site {
 
 /// A task that has not come to its end.
 struct Unfinished(Weak<Core>);
+
+impl Unfinished {
+    fn finish(mut self) {
+        self.0 = Weak::new();
+    }
+}
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
@@ -170,4 +175,26 @@ async fn within<F: Future>(runtime: &Handle, future: F) -> F::Output {
         Pin::as_mut(&mut future).poll(cx)
     })
     .await
+}
+
+#[cfg(all(test, not(sinew_loom)))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_task_that_has_ended_holds_on_to_nothing() {
+        let pull = crate::Pull::new();
+        let core = pull.handle.core.clone();
+        let before = Arc::weak_count(&core);
+        for _ in 0..3 {
+            let endpoint = pull.bind("tcp://127.0.0.1:0").await.unwrap();
+            pull.unbind(endpoint).unwrap();
+        }
+        core.tasks.close();
+        core.tasks.wait().await;
+        assert_eq!(Arc::weak_count(&core), before);
+        assert!(!core.is_closed());
+    }
 }

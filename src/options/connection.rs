@@ -145,3 +145,24 @@ impl ConnectionOptions {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a9_a_longer_interval_or_timeout_never_means_less_patience() {
+        let ms = Duration::from_millis;
+        let patience = |interval, timeout| {
+            let options = ConnectionOptions::new().heartbeat(ms(interval), ms(timeout));
+            options.heartbeat_plan().map(|heartbeat| heartbeat.patience)
+        };
+        for (interval, timeout) in [(500, 499), (500, 500), (500, 501), (501, 500), (1, 90_000)] {
+            assert_eq!(patience(interval, timeout), Some(ms(interval + timeout)));
+        }
+        assert_eq!(
+            ConnectionOptions::new().heartbeat_plan().map(|heartbeat| heartbeat.patience),
+            Some(ms(90_000))
+        );
+    }
+}

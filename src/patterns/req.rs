@@ -29,8 +29,8 @@ macro_rules! requesting {
             relaxed(on: bool) => specific_mut, relaxed = on
         }
         set! {
-            /// How long [`Req::request`] waits, for room and for the reply together. Default: for ever.
-            request_timeout(timeout: Duration) => specific_mut, request_timeout = Some(timeout)
+            /// How long [`Req::request`] waits, for room and for the reply together; `None`: for ever. Default: `None`.
+            request_timeout(timeout: impl Into<Option<Duration>>) => specific_mut, request_timeout = timeout.into()
         }
     };
 }

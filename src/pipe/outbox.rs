@@ -326,10 +326,10 @@ impl Outbox {
             Route::Balance(ready) => {
                 ready.iter().any(|key| self.pipes.get(key).is_some_and(|pipe| pipe.has_room(least)))
             }
-            // Whoever subscribes to anything may match.
+            // Any of them may match; one that has subscribed to nothing has room.
             Route::Fan(fan) if fan.waits_for_all => {
                 let mut takers = self.pipes.values().filter(|pipe| pipe.closing.is_none());
-                takers.all(|pipe| pipe.topics.messages == 0 || (!pipe.blocked && pipe.has_room(least)))
+                takers.all(|pipe| !pipe.blocked && pipe.has_room(least))
             }
             Route::Fan(_) | Route::All | Route::Named(_) | Route::Nothing => true,
         }
@@ -370,7 +370,7 @@ impl Outbox {
         let Some(pipe) = self.pipes.get_mut(key) else { return (Fetched::Finished, None) };
         pipe.listen(waker);
         let control_waits = !pipe.control.is_empty();
-        if let Some(control) = control {
+        if control_waits && let Some(control) = control {
             control.extend(pipe.control.drain(..pipe.control.len().min(STEP)));
         }
         pipe.fetch_into(wire);
@@ -436,7 +436,9 @@ impl Outbox {
 
     /// The consumer is done with this much of a pipe.
     pub(crate) fn credit(&mut self, key: PeerKey, written: Level, later: &mut Deferred) {
-        if let Some(pipe) = self.pipes.get_mut(key) {
+        if written != Level::default()
+            && let Some(pipe) = self.pipes.get_mut(key)
+        {
             let messages = count(written.messages);
             self.counters.sent += messages;
             pipe.sent += messages;

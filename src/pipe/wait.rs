@@ -4,41 +4,33 @@
 //! queue up" is one step. Whoever makes room takes wakers out under the lock and fires them after
 //! it ([`Deferred`]). A task that was woken but goes away instead of looking again passes the wake-up on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
-
-use slotmap::SlotMap;
 
 use super::Deferred;
 use crate::routing::PeerKey;
 
-slotmap::new_key_type! {
-    /// One waiting task, until it is woken.
-    struct WaiterKey;
-}
-
-/// The tasks waiting, oldest first: for anything, or for one peer. Joining and leaving cost the same however many wait.
+/// The tasks waiting, oldest first: for anything, or for one peer. Joining and leaving do not cost more the more wait.
 #[derive(Debug, Default)]
 pub(crate) struct WaitQueue {
-    waiters: SlotMap<WaiterKey, Waiter>,
     anything: Line,
     /// Those who wait for one peer; a line of nobody is not kept.
     peers: HashMap<PeerKey, Line>,
+    next: u64,
 }
 
-/// The ends of a list that goes through the waiters.
-#[derive(Debug, Default, Clone, Copy)]
+/// Waiters in the order of their numbers. Who leaves from the middle leaves a gap, until there are more gaps than waiters.
+#[derive(Debug, Default)]
 struct Line {
-    first: Option<WaiterKey>,
-    last: Option<WaiterKey>,
+    queue: VecDeque<Waiter>,
+    gaps: usize,
 }
 
 #[derive(Debug)]
 struct Waiter {
-    waker: Waker,
+    id: u64,
+    waker: Option<Waker>,
     bystander: bool,
-    before: Option<WaiterKey>,
-    behind: Option<WaiterKey>,
 }
 
 /// One waiter's place in a [`WaitQueue`]; its owner calls [`WaitQueue::forget`] when it goes away.
@@ -50,7 +42,7 @@ pub(crate) struct Slot {
 
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    key: WaiterKey,
+    id: u64,
     peer: Option<PeerKey>,
 }
 
@@ -67,6 +59,38 @@ impl Slot {
     }
 }
 
+impl Line {
+    fn find(&mut self, id: u64) -> Option<&mut Option<Waker>> {
+        let at = self.queue.binary_search_by_key(&id, |waiter| waiter.id).ok()?;
+        self.queue.get_mut(at).map(|waiter| &mut waiter.waker)
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Waker> {
+        let waker = self.find(id)?.take()?;
+        self.gaps += 1;
+        if self.gaps > self.queue.len() / 2 {
+            self.queue.retain(|waiter| waiter.waker.is_some());
+            self.gaps = 0;
+        }
+        Some(waker)
+    }
+
+    /// Takes out up to `count` wakers, and those of the bystanders before them.
+    fn wake(&mut self, mut count: usize, later: &mut Deferred) {
+        while count > 0
+            && let Some(waiter) = self.queue.pop_front()
+        {
+            match waiter.waker {
+                Some(waker) => {
+                    count -= usize::from(!waiter.bystander);
+                    later.wake(waker);
+                }
+                None => self.gaps -= 1,
+            }
+        }
+    }
+}
+
 impl WaitQueue {
     /// Queues the waiter up, or refreshes its waker where it is queued already; with `peer`, for that one alone.
     pub(crate) fn wait(
@@ -78,24 +102,19 @@ impl WaitQueue {
     ) {
         if let Some(place) = slot.place
             && place.peer == peer
-            && let Some(waiter) = self.waiters.get_mut(place.key)
+            && let Some(Some(queued)) = self.line(peer).find(place.id)
         {
-            if !waiter.waker.will_wake(waker) {
-                later.discard(std::mem::replace(&mut waiter.waker, waker.clone()));
+            if !queued.will_wake(waker) {
+                later.discard(std::mem::replace(queued, waker.clone()));
             }
             return;
         }
         self.done(slot, later);
-        let line = self.line(peer);
-        let before = line.last;
-        let (waker, bystander) = (waker.clone(), slot.bystander);
-        let key = self.waiters.insert(Waiter { waker, bystander, before, behind: None });
-        match before.and_then(|before| self.waiters.get_mut(before)) {
-            Some(before) => before.behind = Some(key),
-            None => self.line(peer).first = Some(key),
-        }
-        self.line(peer).last = Some(key);
-        slot.place = Some(Place { key, peer });
+        self.next = self.next.wrapping_add(1);
+        let id = self.next;
+        slot.place = Some(Place { id, peer });
+        let waiter = Waiter { id, waker: Some(waker.clone()), bystander: slot.bystander };
+        self.line(peer).queue.push_back(waiter);
     }
 
     fn line(&mut self, peer: Option<PeerKey>) -> &mut Line {
@@ -108,37 +127,38 @@ impl WaitQueue {
     /// Takes out up to `count` wakers, and those of the bystanders before them.
     #[inline]
     pub(crate) fn wake(&mut self, count: usize, later: &mut Deferred) {
-        if self.anything.first.is_some() {
-            self.wake_some(None, count, later);
+        if !self.anything.queue.is_empty() {
+            self.anything.wake(count, later);
         }
     }
 
     /// As [`wake`](Self::wake), of those who wait for this peer.
     #[inline]
     pub(crate) fn wake_for(&mut self, peer: PeerKey, count: usize, later: &mut Deferred) {
-        if !self.peers.is_empty() && self.peers.contains_key(&peer) {
-            self.wake_some(Some(peer), count, later);
+        if !self.peers.is_empty() {
+            self.wake_line(peer, count, later);
         }
     }
 
-    fn wake_some(&mut self, peer: Option<PeerKey>, mut count: usize, later: &mut Deferred) {
-        while count > 0
-            && let Some(first) = self.line(peer).first
-            && let Some(waiter) = self.take(Place { key: first, peer })
-        {
-            count -= usize::from(!waiter.bystander);
-            later.wake(waiter.waker);
+    #[inline(never)]
+    fn wake_line(&mut self, peer: PeerKey, count: usize, later: &mut Deferred) {
+        if let Some(line) = self.peers.get_mut(&peer) {
+            line.wake(count, later);
+            self.drop_empty(peer);
+        }
+    }
+
+    fn drop_empty(&mut self, peer: PeerKey) {
+        if self.peers.get(&peer).is_some_and(|line| line.queue.is_empty()) {
+            self.peers.remove(&peer);
         }
     }
 
     /// Takes out all wakers.
     pub(crate) fn wake_all(&mut self, later: &mut Deferred) {
-        if self.waiters.is_empty() {
-            return;
-        }
         self.wake(usize::MAX, later);
-        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.wake_for(peer, usize::MAX, later);
+        for mut line in std::mem::take(&mut self.peers).into_values() {
+            line.wake(usize::MAX, later);
         }
     }
 
@@ -146,41 +166,28 @@ impl WaitQueue {
     #[inline]
     pub(crate) fn done(&mut self, slot: &mut Slot, later: &mut Deferred) {
         if let Some(place) = slot.place.take()
-            && let Some(waiter) = self.take(place)
+            && let Some(waker) = self.leave(place)
         {
-            later.discard(waiter.waker);
+            later.discard(waker);
         }
     }
 
     /// Gives the place up because the waiter goes away; a wake-up it had got goes to the next.
     pub(crate) fn forget(&mut self, slot: &mut Slot, later: &mut Deferred) {
         let Some(place) = slot.place.take() else { return };
-        match self.take(place) {
-            Some(waiter) => later.discard(waiter.waker),
-            None => match place.peer {
-                None => self.wake(1, later),
-                Some(peer) => self.wake_for(peer, 1, later),
-            },
+        match (self.leave(place), place.peer) {
+            (Some(waker), _) => later.discard(waker),
+            (None, None) => self.wake(1, later),
+            (None, Some(peer)) => self.wake_for(peer, 1, later),
         }
     }
 
     /// Takes a waiter out of its line, if it is still there.
-    fn take(&mut self, place: Place) -> Option<Waiter> {
-        let waiter = self.waiters.remove(place.key)?;
-        match waiter.before.and_then(|before| self.waiters.get_mut(before)) {
-            Some(before) => before.behind = waiter.behind,
-            None => self.line(place.peer).first = waiter.behind,
-        }
-        match waiter.behind.and_then(|behind| self.waiters.get_mut(behind)) {
-            Some(behind) => behind.before = waiter.before,
-            None => self.line(place.peer).last = waiter.before,
-        }
-        if let Some(peer) = place.peer
-            && self.line(place.peer).first.is_none()
-        {
-            self.peers.remove(&peer);
-        }
-        Some(waiter)
+    fn leave(&mut self, place: Place) -> Option<Waker> {
+        let Some(peer) = place.peer else { return self.anything.remove(place.id) };
+        let waker = self.peers.get_mut(&peer)?.remove(place.id);
+        self.drop_empty(peer);
+        waker
     }
 }
 
@@ -189,6 +196,8 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
+
+    use slotmap::SlotMap;
 
     use super::*;
 
@@ -237,7 +246,7 @@ mod tests {
         assert_eq!(order, [0, usize::MAX, 2, 1, usize::MAX]);
         wake(&mut queue, here, 1);
         wake(&mut queue, there, 1);
-        assert!(queue.waiters.is_empty() && queue.peers.is_empty() && queue.anything.first.is_none());
+        assert!(queue.peers.is_empty() && queue.anything.queue.is_empty());
     }
 
     #[test]
@@ -252,5 +261,23 @@ mod tests {
         later.run();
         let order: Vec<_> = tickets.iter().map(|ticket| ticket.1.load(Ordering::Relaxed)).collect();
         assert_eq!(order, [0, usize::MAX, 1, usize::MAX]);
+    }
+
+    #[test]
+    fn those_who_leave_are_not_kept_behind_one_who_stays() {
+        let (mut queue, turns) = (WaitQueue::default(), Arc::default());
+        let mut stays = Slot::default();
+        wait(&mut queue, &mut stays, None, &turns);
+        let mut before = Slot::default();
+        wait(&mut queue, &mut before, None, &turns);
+        for _ in 0..1000 {
+            let mut next = Slot::default();
+            wait(&mut queue, &mut next, None, &turns);
+            let mut later = Deferred::new();
+            queue.forget(&mut before, &mut later);
+            later.run();
+            before = next;
+        }
+        assert!(queue.anything.queue.len() < 10);
     }
 }

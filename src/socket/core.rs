@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::task::Wake;
 
 use slotmap::SecondaryMap;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use super::endpoints::Endpoints;
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) tally: Tally,
     /// REQ, REP, XPUB: what the next call depends on. A leaf: no lock is taken under it.
     pub(crate) turn: Mutex<Turn>,
+    /// The end of linger has changed.
+    pub(crate) hurried: Notify,
     /// The runtime that carried it has ended.
     pub(crate) runtime_ended: AtomicBool,
 }
@@ -61,7 +64,7 @@ pub(crate) enum Turn {
 }
 
 /// Tells the monitors of peers that have begun to miss messages, in place of a task: whoever sends is under the
-/// outbox's lock, and later it after that.
+/// outbox's lock, and wakes it after that.
 struct Reporter(Weak<Core>);
 
 impl Wake for Reporter {
@@ -126,6 +129,7 @@ impl Core {
             tasks: TaskTracker::new(),
             tally: Tally::default(),
             turn: Mutex::default(),
+            hurried: Notify::new(),
             runtime_ended: AtomicBool::new(false),
             context,
             options,

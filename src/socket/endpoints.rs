@@ -178,26 +178,30 @@ impl Core {
         self.close_by(Instant::now());
     }
 
-    /// As [`begin_close`](Self::begin_close), but lingers until `deadline` at most.
-    pub(crate) fn close_by(&self, deadline: Instant) {
-        self.begin_close();
-        let mut later = Deferred::new();
-        self.outbox.lock().close(deadline, &mut later);
-        later.run();
-    }
-
     /// Begins to close: no more binding, connecting, sending or receiving. The tasks flush what is
     /// queued, within linger, and end. Never blocks; a second call does nothing.
     pub(crate) fn begin_close(&self) {
-        let deadline = self.linger_deadline();
-        let mut later = Deferred::new();
-        {
-            let mut outbox = self.outbox.lock();
-            if outbox.is_closed() {
-                return;
-            }
-            outbox.close(deadline, &mut later);
+        if !self.is_closed() {
+            self.close_by(self.linger_deadline());
         }
+    }
+
+    /// As [`begin_close`](Self::begin_close), but lingers until `deadline` at most, though it is closing already.
+    pub(crate) fn close_by(&self, deadline: Instant) {
+        let deadline = deadline.min(self.linger_deadline());
+        let mut later = Deferred::new();
+        let again = {
+            let mut outbox = self.outbox.lock();
+            let again = outbox.is_closed();
+            outbox.close(deadline, &mut later);
+            again
+        };
+        later.run();
+        self.hurried.notify_waiters();
+        if again {
+            return;
+        }
+        let mut later = Deferred::new();
         let entries = std::mem::take(&mut self.endpoints.lock().list);
         for entry in entries {
             entry.stop.cancel();

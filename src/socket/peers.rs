@@ -119,7 +119,9 @@ impl Core {
     fn withdraw(&self, key: PeerKey, later: &mut Deferred) {
         self.outbox.lock().detach(key, later);
         self.inbox.lock().discard(key, later);
-        self.peers.lock().remove(key);
+        let entry = self.peers.lock().remove(key);
+        // After the lock: it may be the last to hold what its peer's user gave.
+        drop(entry);
     }
 
     fn attach(

@@ -184,18 +184,19 @@ impl Core {
         let mut later = Deferred::new();
         let polled = {
             let mut outbox = self.outbox.lock();
-            if outbox.is_closed() {
+            let polled = if outbox.is_closed() {
                 Poll::Ready(Err(SocketClosed))
             } else if ready(&outbox) {
                 Poll::Ready(Ok(()))
             } else {
-                outbox.senders.wait(slot, None, cx.waker(), &mut later);
                 Poll::Pending
+            };
+            match polled {
+                Poll::Ready(_) => outbox.senders.done(slot, &mut later),
+                Poll::Pending => outbox.senders.wait(slot, None, cx.waker(), &mut later),
             }
+            polled
         };
-        if polled.is_ready() && slot.is_taken() {
-            self.outbox.lock().senders.done(slot, &mut later);
-        }
         later.run();
         polled
     }

@@ -32,8 +32,19 @@ fn owned(push: &Push, dropped: &Arc<AtomicUsize>) -> Bytes {
     Bytes::from_owner(Owner(push.clone(), dropped.clone()))
 }
 
-#[tokio::test]
-async fn a_payload_may_use_the_socket_when_it_is_dropped() {
+/// In a thread of its own, because one that waits for a lock of its own waits for ever.
+#[test]
+fn a_payload_may_use_the_socket_when_it_is_dropped() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(drop_payloads());
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(Duration::from_secs(10)).unwrap();
+}
+
+async fn drop_payloads() {
     let dropped = Arc::default();
     let conflating = Push::builder().conflate(true).build().unwrap();
     // Nobody listens: what is queued is replaced, then dropped with the endpoint, then with the socket.
@@ -71,7 +82,7 @@ async fn c7_what_a_newer_message_takes_the_place_of_is_counted_where_it_is_recei
     assert_eq!(pull.stats().dropped.high_water_mark, 99 - received);
 }
 
-/// An hour of the old quadratic cost would be 4,000 tasks at every credit; here each is woken for its own peer.
+/// Else each message to one peer would wake all that wait for others.
 #[tokio::test]
 async fn senders_to_other_peers_are_not_woken_for_this_one() {
     let router = Router::builder().mandatory(true).send_hwm(1).build().unwrap();
@@ -236,4 +247,18 @@ async fn a_context_closes_all_its_sockets_and_says_what_was_left() {
     assert!(begin.elapsed() < Duration::from_secs(5));
     assert_eq!(pushes[0].try_send("late").unwrap_err().kind(), SendErrorKind::Closed);
     other.try_send("of another context").unwrap();
+}
+
+/// A socket that is closing already, and would linger for ever, is hurried.
+#[tokio::test]
+async fn a_context_that_ends_hurries_those_that_linger() {
+    let context = Context::new();
+    let push = Push::builder().context(&context).linger(None).build().unwrap();
+    push.connect("tcp://127.0.0.1:9").soon().await.unwrap();
+    push.send("for nobody").soon().await.unwrap();
+    let mut closing = Box::pin(push.close());
+    assert!(futures::poll!(&mut closing).is_pending());
+    tokio::task::yield_now().await;
+    assert_eq!(context.shutdown(Duration::from_millis(50)).soon().await.undelivered, 1);
+    assert_eq!(closing.soon().await.undelivered, 1);
 }
