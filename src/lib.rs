@@ -27,7 +27,7 @@ pub use error::{
     BindError, ConnectError, Error, OptionError, RecvError, RequestError, SendError, SendErrorKind,
     SocketClosed, UnknownEndpoint,
 };
-pub use message::{Frame, Message};
+pub use message::{Frame, Frames, IntoFrames, Message};
 pub use monitor::{DisconnectReason, DropReason, Event, EventKind, Monitor, PeerInfo, Refused};
 pub use options::Notify;
 pub use proto::{HandshakeError, ProtocolError, SocketType};

@@ -1,5 +1,6 @@
 //! One frame of a message.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
@@ -44,10 +45,16 @@ impl Inline {
 /// Cheap to clone: small payloads are copied in place, larger ones are reference-counted
 /// [`Bytes`]. It dereferences to `[u8]`.
 ///
+/// It is made of text or bytes, compares with them from either side, and is ordered and hashed as its bytes are: a map
+/// with frames as keys is asked by `[u8]`.
+///
 /// ```
 /// use sinew::Frame;
 /// let frame = Frame::from("hello");
 /// assert_eq!(&frame[..2], b"he");
+/// assert_eq!(frame, "hello");
+/// assert_eq!(frame.to_str(), Ok("hello"));
+/// assert!(frame < Frame::from("world"));
 /// ```
 #[derive(Clone)]
 pub struct Frame(Repr);
@@ -112,6 +119,15 @@ impl Frame {
         }
     }
 
+    /// The payload as text.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not UTF-8.
+    pub fn to_str(&self) -> Result<&str, std::str::Utf8Error> {
+        std::str::from_utf8(self)
+    }
+
     /// The payload as [`Bytes`]: free for a large payload, one allocation for a small one.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
@@ -171,6 +187,18 @@ impl PartialEq for Frame {
 
 impl Eq for Frame {}
 
+impl PartialOrd for Frame {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Frame {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
 impl std::hash::Hash for Frame {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         (**self).hash(state);
@@ -188,6 +216,28 @@ impl<T: AsRef<[u8]> + ?Sized> PartialEq<&T> for Frame {
         **self == *other.as_ref()
     }
 }
+
+/// The other types of bytes that it equals, and the same from their side.
+macro_rules! equals {
+    ($([$($generic:tt)*] $other:ty),*) => {$(
+        impl<$($generic)*> PartialEq<$other> for Frame {
+            fn eq(&self, other: &$other) -> bool {
+                *self == other
+            }
+        }
+        equals!(=> [$($generic)*] $other);
+    )*};
+    ($(=> [$($generic:tt)*] $other:ty),*) => {$(
+        impl<$($generic)*> PartialEq<Frame> for $other {
+            fn eq(&self, other: &Frame) -> bool {
+                other == self
+            }
+        }
+    )*};
+}
+equals!([] [u8], [const N: usize] [u8; N], [] str, [] String, [] Vec<u8>, [] Bytes);
+// What `&T` is above; for their side the compiler wants each of them by name.
+equals!(=> [] &[u8], => [const N: usize] &[u8; N], => [] &str, => [] &String, => [] &Vec<u8>, => [] &Bytes);
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -213,31 +263,24 @@ impl From<String> for Frame {
     }
 }
 
-impl From<&String> for Frame {
-    fn from(text: &String) -> Self {
-        text.as_str().into()
+impl From<&Bytes> for Frame {
+    fn from(bytes: &Bytes) -> Self {
+        bytes.clone().into()
     }
 }
 
-impl From<&str> for Frame {
-    fn from(text: &str) -> Self {
-        text.as_bytes().into()
-    }
+/// What is copied.
+macro_rules! copied {
+    ($([$($generic:tt)*] $payload:ty),*) => {$(
+        impl<$($generic)*> From<$payload> for Frame {
+            #[inline]
+            fn from(payload: $payload) -> Self {
+                Self::copy_from_slice(payload.as_ref())
+            }
+        }
+    )*};
 }
-
-impl From<&[u8]> for Frame {
-    #[inline]
-    fn from(bytes: &[u8]) -> Self {
-        Self::copy_from_slice(bytes)
-    }
-}
-
-impl<const N: usize> From<&[u8; N]> for Frame {
-    #[inline]
-    fn from(bytes: &[u8; N]) -> Self {
-        Self::copy_from_slice(bytes)
-    }
-}
+copied!([] &str, [] &String, [] &[u8], [] &Vec<u8>, [const N: usize] [u8; N], [const N: usize] &[u8; N]);
 
 impl From<&Self> for Frame {
     fn from(frame: &Self) -> Self {
@@ -260,5 +303,51 @@ mod tests {
                 assert_eq!(frame.into_bytes(), bytes);
             }
         }
+    }
+
+    /// Each equals the other, whichever stands first.
+    fn same<A: PartialEq<B> + ?Sized, B: PartialEq<A> + ?Sized>(one: &A, other: &B) {
+        assert!(one == other);
+        assert!(other == one);
+    }
+
+    #[test]
+    fn frames_compare_with_bytes_and_text_from_either_side() {
+        for text in ["hello", &"x".repeat(INLINE + 1)] {
+            let frame = Frame::from(text);
+            let (string, vec, bytes) =
+                (text.to_owned(), text.as_bytes().to_vec(), Bytes::copy_from_slice(&frame));
+            same(&frame, text);
+            same(&frame, &text);
+            same(&frame, text.as_bytes());
+            same(&frame, &text.as_bytes());
+            same(&frame, &string);
+            same(&frame, &&string);
+            same(&frame, &vec);
+            same(&frame, &&vec);
+            same(&frame, &bytes);
+            same(&frame, &&bytes);
+            assert!(frame != "other" && frame != text.as_bytes()[1..]);
+        }
+        same(&Frame::from(*b"hello"), b"hello");
+        same(&Frame::from(b"hello"), &b"hello");
+    }
+
+    #[test]
+    fn frames_are_ordered_as_their_bytes_and_found_by_them() {
+        let long = "m".repeat(INLINE + 1);
+        let mut frames = ["z", &long, "", "m", "a\u{ff}", "a"].map(Frame::from);
+        frames.sort();
+        assert_eq!(frames, ["", "a", "a\u{ff}", "m", &long, "z"].map(Frame::from));
+        // In place or by reference makes no difference.
+        assert_eq!(Frame::from("m").cmp(&Frame::from(Bytes::from("m"))), Ordering::Equal);
+        let numbers: std::collections::BTreeMap<_, _> = frames.into_iter().zip(0..).collect();
+        assert_eq!(numbers.get(&b"m"[..]), Some(&3));
+    }
+
+    #[test]
+    fn text_is_given_back_as_it_was_and_what_is_none_is_an_error() {
+        assert_eq!(Frame::from("grüße").to_str(), Ok("grüße"));
+        assert!(Frame::from(&[0xff]).to_str().is_err());
     }
 }

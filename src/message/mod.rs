@@ -1,23 +1,28 @@
 //! The unit of everything: a [`Message`] of one or more [`Frame`]s.
 
+mod convert;
 mod frame;
+mod iter;
 
 use std::fmt;
 use std::ops::Index;
 
-use bytes::Bytes;
 use thin_vec::ThinVec;
 
 pub use frame::Frame;
+pub use iter::{Frames, IntoFrames};
 
 /// One or more frames that travel together: they arrive all, in order, or not at all.
 ///
-/// Anything that is one payload converts into a message of one frame (`&str`, `String`, `&[u8]`,
-/// `Vec<u8>`, [`Bytes`], [`Frame`]); an array, a vector or an iterator of payloads converts into
-/// a multipart message.
+/// What is one payload converts into a message of one frame: `&str`, `String`, `&[u8]`, `[u8; N]`, `Vec<u8>`, [`Bytes`],
+/// [`Frame`]. Several of one kind convert into a multipart message: an array, a slice or a vector of them by `from` and
+/// `into`, an iterator by `collect`. So a `Vec<u8>` is one payload, and a `Vec<Vec<u8>>` has one for each frame.
+///
+/// A message has at least one frame, so of no payloads at all becomes one empty frame, as of `""` (an array without any
+/// does not compile). [`from_frames`](Self::from_frames) tells the two apart.
 ///
 /// ```
-/// use sinew::Message;
+/// use sinew::{Frame, Message};
 /// let one = Message::from("hello");
 /// assert_eq!(one, "hello");
 ///
@@ -26,8 +31,22 @@ pub use frame::Frame;
 /// assert_eq!(two[1], "body");
 /// two.push_front("envelope");
 /// assert_eq!(two.pop_front().unwrap(), "envelope");
+///
+/// let payloads: Vec<String> = vec!["a".into(), "b".into()];
+/// assert_eq!(Message::from(payloads), ["a", "b"]);
+/// let mut numbers: Message = (1..3).map(|number| number.to_string()).collect();
+/// numbers.extend(["3"]);
+/// assert_eq!(numbers, ["1", "2", "3"]);
+/// for frame in &numbers {
+///     println!("{}", frame.to_str()?);
+/// }
+/// let frames: Vec<Frame> = numbers.into_iter().collect();
+/// assert_eq!(frames, ["1", "2", "3"]);
+/// # Ok::<(), std::str::Utf8Error>(())
 /// ```
-#[derive(Default, PartialEq, Eq, Hash)]
+///
+/// [`Bytes`]: bytes::Bytes
+#[derive(Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct Message {
     first: Frame,
@@ -78,8 +97,8 @@ impl Message {
 
     /// The frames in order.
     #[inline]
-    pub fn frames(&self) -> impl DoubleEndedIterator<Item = &Frame> {
-        std::iter::once(&self.first).chain(&self.rest)
+    pub fn frames(&self) -> Frames<'_> {
+        Frames::new(&self.first, &self.rest)
     }
 
     /// The frame at `index`, counted from 0.
@@ -109,9 +128,9 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// Where the bytes are not UTF-8.
+    /// If the bytes are not UTF-8.
     pub fn to_str(&self) -> Result<&str, std::str::Utf8Error> {
-        std::str::from_utf8(self.last())
+        self.last().to_str()
     }
 
     /// Adds a frame at the end.
@@ -137,7 +156,7 @@ impl Message {
     /// The frames as a vector.
     #[must_use]
     pub fn into_frames(self) -> Vec<Frame> {
-        std::iter::once(self.first).chain(self.rest).collect()
+        self.into_iter().collect()
     }
 
     /// The first frame of what becomes another message.
@@ -198,82 +217,6 @@ impl Index<usize> for Message {
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.frames()).finish()
-    }
-}
-
-impl<T: AsRef<[u8]> + ?Sized> PartialEq<&T> for Message {
-    fn eq(&self, other: &&T) -> bool {
-        self.rest.is_empty() && self.first == *other
-    }
-}
-
-impl<T: AsRef<[u8]>, const N: usize> PartialEq<[T; N]> for Message {
-    fn eq(&self, other: &[T; N]) -> bool {
-        self.frame_count() == N && self.frames().zip(other).all(|(frame, other)| **frame == *other.as_ref())
-    }
-}
-
-impl From<Frame> for Message {
-    #[inline]
-    fn from(first: Frame) -> Self {
-        Self { first, rest: ThinVec::new() }
-    }
-}
-
-impl From<&Self> for Message {
-    fn from(message: &Self) -> Self {
-        message.clone()
-    }
-}
-
-macro_rules! one_frame {
-    ($($payload:ty),*) => {$(
-        impl From<$payload> for Message {
-            #[inline]
-            fn from(payload: $payload) -> Self {
-                Frame::from(payload).into()
-            }
-        }
-    )*};
-}
-one_frame!(Bytes, Vec<u8>, String, &String, &str, &[u8], &Frame);
-
-impl<const N: usize> From<&[u8; N]> for Message {
-    #[inline]
-    fn from(payload: &[u8; N]) -> Self {
-        Frame::from(payload).into()
-    }
-}
-
-impl<F: Into<Frame>, const N: usize> From<[F; N]> for Message {
-    /// # Panics
-    ///
-    /// Does not compile where `N` is 0: a message has at least one frame.
-    fn from(frames: [F; N]) -> Self {
-        const { assert!(N > 0, "a message has at least one frame") };
-        frames.into_iter().collect()
-    }
-}
-
-impl From<Vec<Frame>> for Message {
-    /// The frames in order; a message of one empty frame where there are none.
-    fn from(frames: Vec<Frame>) -> Self {
-        Self::from_frames(frames).unwrap_or_default()
-    }
-}
-
-impl<F: Into<Frame>> FromIterator<F> for Message {
-    /// The frames in order; a message of one empty frame where there are none.
-    fn from_iter<I: IntoIterator<Item = F>>(frames: I) -> Self {
-        let mut frames = frames.into_iter().map(Into::into);
-        let first = frames.next().unwrap_or_default();
-        Self { first, rest: frames.collect() }
-    }
-}
-
-impl<F: Into<Frame>> Extend<F> for Message {
-    fn extend<I: IntoIterator<Item = F>>(&mut self, frames: I) {
-        self.rest.extend(frames.into_iter().map(Into::into));
     }
 }
 

@@ -298,7 +298,7 @@ async fn c4_2_a_lowered_mark_drops_nothing_and_sends_wait_until_they_are_under_i
     let pull = Pull::builder().context(&context).recv_hwm(5).build().unwrap();
     join(Medium::Inproc, &pull, &push).await;
     for i in 0..10_u8 {
-        push.try_send(&[i]).unwrap();
+        push.try_send([i]).unwrap();
     }
     push.set_send_hwm(1);
     pull.set_recv_hwm(3);

@@ -150,7 +150,7 @@ async fn large_and_empty_messages_over_every_transport() {
             push.send([&body[..], b"", &body[..]]).soon().await.unwrap();
             let message = pull.recv().soon().await.unwrap();
             assert_eq!(message.frame_count(), 3);
-            assert!(message[0] == &body && message[1].is_empty() && message[2] == &body, "{medium:?} {size}");
+            assert!(message[0] == body && message[1].is_empty() && message[2] == body, "{medium:?} {size}");
         }
     }
 }
