@@ -24,7 +24,7 @@ mod transport;
 pub use context::Context;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{
-    BindError, ConnectError, Error, OptionError, RecvError, RequestError, SendError, SendErrorKind,
+    BindError, ConnectError, Error, IoError, OptionError, RecvError, RequestError, SendError, SendErrorKind,
     SocketClosed, UnknownEndpoint,
 };
 pub use message::{Frame, Frames, IntoFrames, Message};

@@ -112,7 +112,7 @@ impl Dialer<'_> {
         let Self { core, endpoint, .. } = self;
         core.events.emit(endpoint, None, EventKind::Connecting);
         let stream = transport::connect(&self.address, &core.options.transport).await.map_err(|error| {
-            core.events.emit(endpoint, None, EventKind::ConnectFailed(error.to_string()));
+            core.events.emit(endpoint, None, EventKind::ConnectFailed(error.into()));
             false
         })?;
         core.events.emit(endpoint, None, EventKind::Connected);

@@ -39,7 +39,7 @@ pub(crate) async fn listen(core: Arc<Core>, listener: Listener, endpoint: Arc<st
                 ));
             }
             Err(error) => {
-                core.events.emit(&endpoint, None, EventKind::AcceptFailed(error.to_string()));
+                core.events.emit(&endpoint, None, EventKind::AcceptFailed(error.into()));
                 tokio::select! {
                     () = stop.cancelled() => break,
                     () = sleep(acceptor.back_off()) => {}
