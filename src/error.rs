@@ -66,7 +66,7 @@ impl SendError {
 
     /// The message, as it was given.
     #[must_use]
-    pub const fn message(&self) -> &Message {
+    pub fn message(&self) -> &Message {
         &self.message
     }
 
