@@ -8,12 +8,11 @@ use std::task::Waker;
 
 use bytes::BytesMut;
 
+use crate::engine::{Medium, Writer};
 use crate::message::Message;
-use crate::pipe::{
-    Hwm, InPipe, Inbox, Medium, OutPipe, Outbox, PeerKey, Refusal, Taken, Wakes, WireBuf, Writer,
-};
+use crate::pipe::{Deferred, Hwm, InPipe, Inbox, OutPipe, Outbox, Refusal, WireBuf};
 use crate::proto::{Decoder, Limits, Received};
-use crate::routing::{FanOut, Rotation, Route, Trie};
+use crate::routing::{FanOut, PeerKey, Rotation, Route, Trie};
 use crate::sync::{Arc, Mutex};
 
 const UNLIMITED: Hwm = Hwm::new(0, 0);
@@ -39,6 +38,7 @@ impl Encoder {
 pub struct Out {
     outbox: Arc<Mutex<Outbox>>,
     peers: Vec<PeerKey>,
+    writers: Vec<Writer<Sink>>,
 }
 
 impl Out {
@@ -49,7 +49,7 @@ impl Out {
 
     /// A PUB whose peers all have subscribed to `topic`.
     pub fn publish(peers: usize, topic: &[u8]) -> Self {
-        let out = Self::new(Route::Fan(Box::new(FanOut::new(false))), peers);
+        let out = Self::new(Route::Fan(Box::new(FanOut::new(false, false))), peers);
         for &peer in &out.peers {
             if let Some(fan) = out.outbox.lock().fan() {
                 fan.subscribe(topic, peer);
@@ -59,29 +59,27 @@ impl Out {
     }
 
     fn new(route: Route, peers: usize) -> Self {
-        let mut outbox = Outbox::new(route, UNLIMITED, TURN, false);
-        let mut wakes = Wakes::new();
-        let peers: Vec<_> = (0..peers).map(|_| outbox.attach(OutPipe::wire(false), &mut wakes)).collect();
-        wakes.fire();
+        let mut outbox = Outbox::new(route, UNLIMITED, TURN);
+        let mut later = Deferred::new();
+        let peers: Vec<_> = (0..peers).map(|_| outbox.attach(OutPipe::wire(false), &mut later)).collect();
+        later.run();
         let outbox = Arc::new(Mutex::new(outbox));
-        for &peer in &peers {
-            Writer::install(Arc::new(Sink), &outbox, peer);
-        }
-        Self { outbox, peers }
+        let writers = peers.iter().map(|&peer| Writer::new(Arc::new(Sink), peer, None)).collect();
+        Self { outbox, peers, writers }
     }
 
     /// As `try_send` does it; the end of a turn is the start of the next.
     pub fn send(&self, mut message: Message) {
         loop {
-            let mut wakes = Wakes::new();
+            let mut later = Deferred::new();
             let mut outbox = self.outbox.lock();
             let sent = if matches!(outbox.route, Route::Fan(_)) {
-                outbox.publish(&message, None, false, false, &mut wakes)
+                outbox.publish(&message, None, false, &mut later)
             } else {
-                outbox.balance(&[], &mut message, &mut wakes).map(drop)
+                outbox.balance(&[], &mut message, &mut later).map(drop)
             };
             drop(outbox);
-            wakes.fire();
+            later.run();
             if sent != Err(Refusal::Yield) {
                 return;
             }
@@ -90,24 +88,11 @@ impl Out {
 
     /// Every connection takes what is queued for it, and has written it.
     pub fn write(&mut self) {
-        for &peer in &self.peers {
-            let mut wakes = Wakes::new();
-            let taken = self.outbox.lock().take(peer, false, &mut Vec::new(), Waker::noop());
-            if let Taken::Writer(mut writer) = taken {
-                // The sink takes everything.
-                let _ = writer.write();
-                self.outbox.lock().give_back(peer, writer, &mut wakes);
-            }
-            wakes.fire();
-        }
-    }
-}
-
-impl Drop for Out {
-    /// The writers hold on to the outbox that they lie in.
-    fn drop(&mut self) {
-        for &peer in &self.peers {
-            self.outbox.lock().abandon(peer);
+        for writer in &mut self.writers {
+            writer.fetch(&self.outbox, None, Waker::noop());
+            // The sink takes everything.
+            let _ = writer.write();
+            writer.fetch(&self.outbox, None, Waker::noop());
         }
     }
 }
@@ -151,16 +136,16 @@ impl In {
     /// Hands over what was read.
     pub fn read(&mut self, wire: &[u8]) {
         let mut received = self.received(wire);
-        let mut wakes = Wakes::new();
-        self.inbox.lock().deliver(self.peer, &mut received, &mut wakes);
-        wakes.fire();
+        let mut later = Deferred::new();
+        self.inbox.lock().deliver(self.peer, &mut received, &mut later);
+        later.run();
     }
 
     /// As `try_recv` does it.
     pub fn recv(&self) -> Option<Message> {
-        let (mut message, mut wakes) = (Message::new(), Wakes::new());
-        let popped = self.inbox.lock().pop(&mut message, &mut wakes);
-        wakes.fire();
+        let (mut message, mut later) = (Message::new(), Deferred::new());
+        let popped = self.inbox.lock().pop(&mut message, &mut later);
+        later.run();
         popped.map(|_| message)
     }
 

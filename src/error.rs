@@ -48,6 +48,9 @@ pub enum SendErrorKind {
     /// A REQ sends again only after the reply, a REP only after a request. libzmq: `EFSM`.
     #[error("not this socket's turn to send: receive first")]
     OutOfTurn,
+    /// The runtime that carried the socket's connections has ended.
+    #[error("the runtime that carried this socket has ended: nothing is sent or received any more")]
+    RuntimeEnded,
     /// The socket is closed.
     #[error("the socket is closed; make a new one to send")]
     Closed,
@@ -115,6 +118,9 @@ pub enum RecvError {
     /// No reply, or no task, came in time.
     #[error("nothing came within the timeout; ask again, or allow more time")]
     Timeout,
+    /// The runtime that carried the socket's connections has ended.
+    #[error("the runtime that carried this socket has ended: nothing is sent or received any more")]
+    RuntimeEnded,
     /// The socket is closed.
     #[error("the socket is closed; make a new one to receive")]
     Closed,
@@ -182,6 +188,14 @@ pub enum BindError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// An option given for this endpoint has a value that it cannot have. libzmq: `EINVAL`.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// There is no tokio runtime here that could carry connections.
+    #[error(
+        "no tokio runtime here: call it from one, or build the socket in a `Context::on` a runtime's handle"
+    )]
+    NoRuntime,
     /// The socket is closed. libzmq: `ENOTSOCK`, `ETERM`.
     #[error("the socket is closed: bind before closing it, or make a new one")]
     Closed,
@@ -208,6 +222,14 @@ pub enum ConnectError {
     /// This socket, or the peer at the inproc endpoint, takes no further peer, or none of that routing id.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// An option given for this endpoint has a value that it cannot have. libzmq: `EINVAL`.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// There is no tokio runtime here that could carry connections.
+    #[error(
+        "no tokio runtime here: call it from one, or build the socket in a `Context::on` a runtime's handle"
+    )]
+    NoRuntime,
     /// The socket is closed.
     #[error("the socket is closed: connect before closing it, or make a new one")]
     Closed,

@@ -14,13 +14,13 @@
 #[cfg(sinew_bench)]
 #[doc(hidden)]
 pub mod bench;
-mod context;
 mod endpoint;
 mod engine;
 mod error;
 mod message;
 mod monitor;
 mod options;
+mod patterns;
 mod pipe;
 #[cfg(feature = "pool")]
 pub mod pool;
@@ -32,7 +32,6 @@ mod stats;
 mod sync;
 mod transport;
 
-pub use context::Context;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{
     BindError, ConnectError, Error, IoError, OptionError, RecvError, RequestError, SendError, SendErrorKind,
@@ -40,12 +39,14 @@ pub use error::{
 };
 pub use message::{Frame, Frames, IntoFrames, Message};
 pub use monitor::{DisconnectReason, DropReason, Event, EventKind, Monitor, PeerInfo, Refused};
-pub use options::Notify;
+pub use options::{ConnectionOptions, Notify, Options};
+pub use patterns::{
+    Dealer, DealerBuilder, Pair, PairBuilder, PeerId, Pub, PubBuilder, Pull, PullBuilder, Push, PushBuilder,
+    Rep, RepBuilder, Req, ReqBuilder, Router, RouterBuilder, RouterEvent, RoutingId, Sub, SubBuilder, XPub,
+    XPubBuilder, XSub, XSubBuilder,
+};
 pub use proto::{HandshakeError, ProtocolError, SocketType};
 pub use proxy::{Capture, Device, proxy};
-pub use socket::{
-    Closed, Dealer, DealerBuilder, Pair, PairBuilder, PeerId, Pub, PubBuilder, Pull, PullBuilder, Push,
-    PushBuilder, Rep, RepBuilder, Req, ReqBuilder, Router, RouterBuilder, RouterEvent, RoutingId, Sub,
-    SubBuilder, XPub, XPubBuilder, XSub, XSubBuilder,
-};
+pub use socket::{Closed, Context};
 pub use stats::{Dropped, PeerStats, Stats};
+pub use transport::Keepalive;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::error::SendErrorKind;
 use crate::message::Message;
-use crate::pipe::{Outbox, PeerKey, Slot};
-use crate::socket::{Core, Dealer, Pair, Pub, Pull, Push, Rep, Router, Sub, XPub, XSub, device};
+use crate::patterns::{Dealer, Pair, Pub, Pull, Push, Rep, Router, Sub, XPub, XSub};
+use crate::pipe::{Deferred, Outbox, Refusal, Slot};
+use crate::routing::PeerKey;
+use crate::socket::{Core, Offer, RawReceive, RawSend};
 
 /// A socket that a [`proxy`] can pass messages from or to.
 ///
@@ -91,31 +93,48 @@ pub async fn proxy(frontend: impl Device, backend: impl Device, capture: Option<
 
 /// One direction, until either socket is closed; for ever idle if there is no such direction.
 async fn forward(source: &Core, sink: &Core, capture: Option<&Capture>) {
-    if !device::receives(source.kind) || !device::sends(sink.kind) {
+    let (Some(receive), Some(send)) = (&source.pattern.receive, &sink.pattern.send) else {
         return std::future::pending().await;
-    }
-    let mut held = Held { source, sink, slot: Slot::default(), message: None };
+    };
+    let mut held = Held { source, receive, sink, send, slot: Slot::default(), message: None };
     // Room first: what has been taken can be passed on, but for a peer that leaves just then.
     while sink.outbox_ready(Outbox::has_room).await.is_ok() {
-        let Ok((from, message)) = source.recv(device::take(source)).await else { return };
+        let taken = source.recv(|inbox, item, later| (receive.take)(source, inbox, item, later)).await;
+        let Ok((from, message)) = taken else { return };
         if let Some(capture) = capture {
-            let copy = capture.0.core();
-            // A capture that is full or alone misses it: it must not hold the proxy up.
-            let _ = copy.try_send(message.clone(), device::offer(copy));
+            capture.copy(&message);
         }
         held.message = Some((from, message));
         held.pass_on().await;
         if held.message.is_some() {
             return;
         }
-        device::offered(sink);
+        (send.sent)(sink);
+    }
+}
+
+impl Capture {
+    /// One that is full or alone misses it: it must not hold the proxy up.
+    fn copy(&self, message: &Message) {
+        let copy = self.0.core();
+        if let Some(send) = &copy.pattern.send {
+            let _ = copy.try_send(message.clone(), offer(copy, send));
+        }
+    }
+}
+
+fn offer<'a>(core: &'a Core, send: &'a RawSend) -> impl Offer + 'a {
+    |outbox: &mut Outbox, message: &mut Message, later: &mut Deferred| -> Result<(), Refusal> {
+        (send.offer)(core, outbox, message, later)
     }
 }
 
 /// A message on its way; it goes back if the proxy is cancelled.
 struct Held<'a> {
     source: &'a Core,
+    receive: &'a RawReceive,
     sink: &'a Core,
+    send: &'a RawSend,
     slot: Slot,
     message: Option<(PeerKey, Message)>,
 }
@@ -125,9 +144,9 @@ impl Held<'_> {
     /// they had no time to write. A sink that closes meanwhile leaves the message here; what it refuses is dropped, as
     /// it would be without a proxy.
     async fn pass_on(&mut self) {
-        let Self { sink, slot, message, .. } = self;
+        let Self { sink, send, slot, message, .. } = self;
         let Some((_, waiting)) = message else { return };
-        match std::future::poll_fn(|cx| sink.poll_send(cx, slot, waiting, &device::offer(sink))).await {
+        match std::future::poll_fn(|cx| sink.poll_send(cx, slot, waiting, &offer(sink, send))).await {
             Err(error) if error.kind() == SendErrorKind::Closed => *waiting = error.into_message(),
             _ => *message = None,
         }
@@ -138,7 +157,7 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.sink.forget_sender(&mut self.slot);
         if let Some((from, message)) = self.message.take() {
-            device::put_back(self.source, from, message);
+            (self.receive.put_back)(self.source, from, message);
         }
     }
 }

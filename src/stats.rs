@@ -108,7 +108,7 @@ impl Core {
         stats.queued = number(outbox.queued());
         stats.high_water_hits = outbox.counters.full;
         stats.dropped = Dropped {
-            high_water_mark: outbox.counters.dropped_full,
+            high_water_mark: outbox.counters.dropped_full + inbox.conflated,
             disconnect: outbox.counters.dropped_disconnect,
             linger: outbox.counters.dropped_linger,
             no_route: outbox.counters.dropped_no_peer,

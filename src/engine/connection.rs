@@ -7,11 +7,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::{Instant, timeout_at};
 
-use super::session::{End, Session};
+use super::session::{End, Session, Start};
+use super::site::Site;
 use crate::message::Frame;
 use crate::monitor::{DisconnectReason, DropReason, EventKind, PeerInfo};
-use crate::pipe::{Medium, PeerKey, Wakes, WireBuf};
+use crate::options;
+use crate::pipe::{Deferred, WireBuf};
 use crate::proto::{self, Handshake, HandshakeError};
+use crate::routing::PeerKey;
 use crate::socket::{Core, Pipe};
 use crate::transport::Stream;
 
@@ -28,14 +31,15 @@ pub(super) struct Ready {
 }
 
 /// Greets the peer and waits until it is ready, by one absolute deadline (A1.7, D1, D2).
-pub(super) async fn handshake(core: &Core, stream: &Stream) -> Result<Ready, HandshakeError> {
-    let options = &core.options;
+pub(super) async fn handshake(site: &Site, stream: &Stream) -> Result<Ready, HandshakeError> {
+    let (pattern, specific, options) = (site.core.pattern, &site.core.specific, &site.options);
     let deadline = Instant::now() + options.handshake_timeout;
     let config = proto::Config {
-        socket_type: core.kind,
-        identity: options.routing_id.clone(),
+        socket_type: pattern.socket_type,
+        peers: pattern.peers,
+        identity: pattern.announces_routing_id.then(|| specific.routing_id.clone()),
         properties: options.metadata.clone(),
-        max_handshake_frame: options.max_handshake_frame,
+        max_handshake_frame: options::limit(options.max_handshake_frame),
         security: proto::Security::default(),
     };
     let mut handshake = Handshake::new(config);
@@ -100,12 +104,6 @@ async fn read(stream: &Stream, input: &mut BytesMut) -> io::Result<usize> {
     }
 }
 
-impl Medium for Stream {
-    fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        Self::try_write_vectored(self, bufs)
-    }
-}
-
 /// Why a connection is over.
 pub(super) enum Outcome {
     /// The socket did not take the peer.
@@ -117,36 +115,37 @@ pub(super) enum Outcome {
 /// Admits the peer and carries its traffic until the connection ends. What was not written goes to
 /// `unwritten`.
 pub(super) async fn run(
-    core: &Arc<Core>,
+    site: &Site,
     stream: Stream,
-    endpoint: &Arc<str>,
     pipe: Pipe,
     ready: Ready,
     unwritten: &mut WireBuf,
 ) -> (Outcome, Option<PeerKey>) {
     let Ready { peer, info, input } = ready;
-    let key = match core.admit(endpoint, &info, pipe) {
+    let core = &site.core;
+    let key = match core.admit(&site.name, &info, pipe) {
         Ok(key) => key,
         Err(refused) => {
             refuse(&stream, &refused.to_string());
-            core.events.emit(endpoint, Some(&info), EventKind::Refused(refused));
+            site.emit(Some(&info), EventKind::Refused(refused));
             return (Outcome::Refused, None);
         }
     };
-    if !core.belongs(endpoint, key) {
+    if !core.belongs(&site.name, key) {
         // Unbound, disconnected or closed meanwhile. A pipe made at connect was told then, and lingers.
-        let mut wakes = Wakes::new();
+        let mut later = Deferred::new();
         {
             let mut outbox = core.outbox.lock();
             if outbox.pipes.get(key).is_some_and(|pipe| pipe.closing().is_none()) {
-                outbox.close_pipe(key, Instant::now(), &mut wakes);
+                outbox.close_pipe(key, Instant::now(), &mut later);
             }
         }
-        wakes.fire();
+        later.run();
     }
-    core.events.emit(endpoint, Some(&info), EventKind::HandshakeSucceeded);
+    site.emit(Some(&info), EventKind::HandshakeSucceeded);
     let stream = Arc::new(stream);
-    let mut session = Session::new(core, &stream, key, peer.minor, input);
+    let start = Start { minor: peer.minor, input, records: None };
+    let mut session = Session::new(site, &stream, key, start);
     let end = std::future::poll_fn(|cx| session.poll(cx)).await;
     *unwritten = std::future::poll_fn(|cx| session.poll_unwritten(cx)).await;
     let reason = match end {
@@ -165,9 +164,9 @@ pub(super) async fn run(
 }
 
 /// Tells the monitors of the end, once the peer is out of the socket: who hears of it finds it true.
-pub(super) fn report_end(core: &Core, endpoint: &Arc<str>, info: &Arc<PeerInfo>, outcome: &Outcome) {
+pub(super) fn report_end(site: &Site, info: &Arc<PeerInfo>, outcome: &Outcome) {
     if let Outcome::Ended(reason) = outcome {
-        core.events.emit(endpoint, Some(info), EventKind::Disconnected(reason.clone()));
+        site.emit(Some(info), EventKind::Disconnected(reason.clone()));
     }
 }
 

@@ -4,49 +4,42 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::time::{sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::connection::{self, Outcome, Ready};
+use super::site::Site;
 use crate::endpoint::Address;
 use crate::monitor::{DisconnectReason, DropReason, EventKind};
-use crate::pipe::{PeerKey, WireBuf};
+use crate::pipe::WireBuf;
 use crate::proto::HandshakeError;
-use crate::socket::{Core, Pipe};
+use crate::routing::PeerKey;
+use crate::socket::Pipe;
 use crate::transport::{self, Stream};
 
 /// Connects to `address` and carries the traffic; connects anew when that ends, until told to
 /// stop. `key` is the pipe made at connect; without one, each connection gets its own (C6.6).
-pub(crate) async fn dial(
-    core: Arc<Core>,
-    address: Address,
-    endpoint: Arc<str>,
-    key: Option<PeerKey>,
-    stop: CancellationToken,
-) {
-    let dialer = Dialer { core: &core, address, endpoint: &endpoint, key, stop };
-    let end = dialer.run().await;
+pub(super) async fn dial(site: Arc<Site>, address: Address, key: Option<PeerKey>) {
+    let end = Dialer { site: &site, address, key }.run().await;
+    let core = &site.core;
     // A socket that closes counts what is left itself.
     if let Some(key) = key
-        && !core.outbox.lock().is_closed()
+        && !core.is_closed()
     {
         core.left(key);
         let reason = if end == Stop::Told { DropReason::Linger } else { DropReason::Disconnect };
         core.depart(key, false, reason);
     }
-    dialer.stop.cancel();
+    site.stop.cancel();
     core.forget_stopped();
     if end == Stop::GaveUp {
-        core.events.emit(&endpoint, None, EventKind::GaveUp);
+        site.emit(None, EventKind::GaveUp);
     }
 }
 
 struct Dialer<'a> {
-    core: &'a Arc<Core>,
+    site: &'a Site,
     address: Address,
-    endpoint: &'a Arc<str>,
     key: Option<PeerKey>,
-    stop: CancellationToken,
 }
 
 /// Why there is no further attempt.
@@ -60,7 +53,7 @@ enum Stop {
 
 impl Dialer<'_> {
     async fn run(&self) -> Stop {
-        let reconnect = self.core.options.reconnect;
+        let reconnect = self.site.options.reconnect_plan();
         let mut backoff = reconnect.map(|reconnect| Backoff::new(reconnect.interval, reconnect.max));
         let mut first = true;
         loop {
@@ -72,7 +65,7 @@ impl Dialer<'_> {
             match attempt {
                 Ok((stream, ready)) => {
                     if !first {
-                        self.core.tally.reconnects.fetch_add(1, Ordering::Relaxed);
+                        self.site.core.tally.reconnects.fetch_add(1, Ordering::Relaxed);
                     }
                     first = false;
                     let outcome = self.carry(stream, ready).await;
@@ -103,22 +96,22 @@ impl Dialer<'_> {
     }
 
     async fn wait(&self, delay: std::time::Duration) {
-        self.core.events.emit(self.endpoint, None, EventKind::Retrying(delay));
+        self.site.emit(None, EventKind::Retrying(delay));
         sleep(delay).await;
     }
 
     /// Connects and shakes hands once; the error says whether another attempt is pointless.
     async fn attempt(&self) -> Result<(Stream, Ready), bool> {
-        let Self { core, endpoint, .. } = self;
-        core.events.emit(endpoint, None, EventKind::Connecting);
-        let stream = transport::connect(&self.address, &core.options.transport).await.map_err(|error| {
-            core.events.emit(endpoint, None, EventKind::ConnectFailed(error.into()));
+        let site = self.site;
+        site.emit(None, EventKind::Connecting);
+        let stream = transport::connect(&self.address, &site.options.transport).await.map_err(|error| {
+            site.emit(None, EventKind::ConnectFailed(error.into()));
             false
         })?;
-        core.events.emit(endpoint, None, EventKind::Connected);
-        let ready = connection::handshake(core, &stream).await.map_err(|error: HandshakeError| {
+        site.emit(None, EventKind::Connected);
+        let ready = connection::handshake(site, &stream).await.map_err(|error: HandshakeError| {
             let permanent = error.is_permanent();
-            core.events.emit(endpoint, None, EventKind::HandshakeFailed(error));
+            site.emit(None, EventKind::HandshakeFailed(error));
             permanent
         })?;
         Ok((stream, ready))
@@ -126,26 +119,26 @@ impl Dialer<'_> {
 
     /// Carries one connection's traffic; says how it ended.
     async fn carry(&self, stream: Stream, ready: Ready) -> Outcome {
-        let Self { core, endpoint, .. } = self;
+        let core = &self.site.core;
         let pipe = self.key.map_or_else(|| core.wire_pipe(), Pipe::Made);
         let mut unwritten = WireBuf::default();
         let info = ready.info.clone();
-        let (outcome, key) = connection::run(core, stream, endpoint, pipe, ready, &mut unwritten).await;
+        let (outcome, key) = connection::run(self.site, stream, pipe, ready, &mut unwritten).await;
         match (self.key, key) {
             (Some(key), _) => core.interrupted(key, unwritten),
             (None, Some(key)) => connection::gone(core, key, &outcome),
             (None, None) => {}
         }
-        connection::report_end(core, endpoint, &info, &outcome);
+        connection::report_end(self.site, &info, &outcome);
         outcome
     }
 
     /// Resolves when the endpoint is to be given up: told to stop, and nothing left to deliver or
     /// linger over (C5.2).
     async fn told(&self) {
-        self.stop.cancelled().await;
+        self.site.stop.cancelled().await;
         let unsent = self.key.and_then(|key| {
-            let outbox = self.core.outbox.lock();
+            let outbox = self.site.core.outbox.lock();
             outbox.pipes.get(key).filter(|pipe| pipe.level().messages > 0)?.closing()
         });
         if let Some(deadline) = unsent {

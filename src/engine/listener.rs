@@ -6,42 +6,38 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use super::connection;
 use super::pending::{Pending, Place};
+use super::site::Site;
 use crate::monitor::{EventKind, PeerInfo, Refused};
+use crate::options::limit;
 use crate::pipe::WireBuf;
 use crate::proto::HandshakeError;
-use crate::socket::Core;
 use crate::transport::{Listener, Stream};
 
 /// Accepts until told to stop, each connection in a task of its own.
-pub(crate) async fn listen(core: Arc<Core>, listener: Listener, endpoint: Arc<str>, stop: CancellationToken) {
-    let pending = Pending::new(core.options.max_pending_handshakes);
+pub(super) async fn listen(site: Arc<Site>, listener: Listener) {
+    let pending = Pending::new(limit(site.options.max_pending_handshakes));
     let mut acceptor = Acceptor::new(listener);
+    let runtime = Handle::current();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stop.cancelled() => break,
+            () = site.stop.cancelled() => break,
             accepted = async { pending.room().await; acceptor.accept().await } => accepted,
         };
         match accepted {
             Ok(stream) => {
                 let place = pending.enter(stream.source());
-                core.tasks.spawn(accepted_connection(
-                    core.clone(),
-                    stream,
-                    endpoint.clone(),
-                    place,
-                    stop.clone(),
-                ));
+                site.spawn(&runtime, accepted_connection(site.clone(), stream, place));
             }
             Err(error) => {
-                core.events.emit(&endpoint, None, EventKind::AcceptFailed(error.into()));
+                site.emit(None, EventKind::AcceptFailed(error.into()));
                 tokio::select! {
-                    () = stop.cancelled() => break,
+                    () = site.stop.cancelled() => break,
                     () = sleep(acceptor.back_off()) => {}
                 }
             }
@@ -49,46 +45,40 @@ pub(crate) async fn listen(core: Arc<Core>, listener: Listener, endpoint: Arc<st
     }
     // First: whoever hears of it may bind the endpoint anew.
     drop(acceptor);
-    core.events.emit(&endpoint, None, EventKind::ListenerClosed);
+    site.emit(None, EventKind::ListenerClosed);
 }
 
 /// Shakes hands with a peer that connected, and carries its traffic.
-async fn accepted_connection(
-    core: Arc<Core>,
-    stream: Stream,
-    endpoint: Arc<str>,
-    place: Place,
-    stop: CancellationToken,
-) {
+async fn accepted_connection(site: Arc<Site>, stream: Stream, place: Place) {
+    let core = &site.core;
     let stranger = Arc::new(PeerInfo::stranger(&stream.peer().to_string()));
-    core.events.emit(&endpoint, Some(&stranger), EventKind::Accepted);
+    site.emit(Some(&stranger), EventKind::Accepted);
     let shaken = tokio::select! {
         biased;
-        () = stop.cancelled() => return,
+        () = site.stop.cancelled() => return,
         () = place.evicted.cancelled() => {
             core.tally.refused.fetch_add(1, Ordering::Relaxed);
-            core.events.emit(&endpoint, Some(&stranger), EventKind::Refused(Refused::TooManyHandshakes));
+            site.emit(Some(&stranger), EventKind::Refused(Refused::TooManyHandshakes));
             return;
         }
-        shaken = connection::handshake(&core, &stream) => shaken,
+        shaken = connection::handshake(&site, &stream) => shaken,
     };
     drop(place);
     let ready = match shaken {
         Ok(ready) => ready,
         Err(error) => {
             core.tally.refused.fetch_add(u64::from(error != HandshakeError::Closed), Ordering::Relaxed);
-            core.events.emit(&endpoint, Some(&stranger), EventKind::HandshakeFailed(error));
+            site.emit(Some(&stranger), EventKind::HandshakeFailed(error));
             return;
         }
     };
-    let pipe = core.wire_pipe();
     let mut unwritten = WireBuf::default();
     let info = ready.info.clone();
-    let (outcome, key) = connection::run(&core, stream, &endpoint, pipe, ready, &mut unwritten).await;
+    let (outcome, key) = connection::run(&site, stream, core.wire_pipe(), ready, &mut unwritten).await;
     if let Some(key) = key {
-        connection::gone(&core, key, &outcome);
+        connection::gone(core, key, &outcome);
     }
-    connection::report_end(&core, &endpoint, &info, &outcome);
+    connection::report_end(&site, &info, &outcome);
 }
 
 /// A listener that survives running out of file descriptors (D5).

@@ -1,23 +1,21 @@
 //! The half of a connection that reads: whoever holds it may, its task or, in lockstep, the waker of its readiness.
-//!
-//! In lockstep (REQ, REP) nothing more comes before the answer. So the waker reads itself, and hands over: that saves the
-//! step by way of the task, which is woken only for what is no message.
 
 use std::io;
-use std::sync::{Arc, Weak};
-use std::task::{Context, Wake, Waker};
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::time::Instant;
 
+use super::lockstep::{AtOnce, Left};
 use super::read_buffer::ReadBuffer;
+use super::record::{Answer, Open};
 use super::session::{End, broken, lost};
 use crate::monitor::DisconnectReason;
-use crate::pipe::PeerKey;
-use crate::proto::{Command, Decoded, Decoder, Limits, Received};
+use crate::proto::{Command, Decoded, Decoder, Limits, ProtocolError, Received};
+use crate::routing::PeerKey;
 use crate::socket::Core;
-use crate::sync::Mutex;
 use crate::transport::Stream;
 
 #[derive(Debug)]
@@ -26,6 +24,8 @@ pub(super) struct Reader {
     key: PeerKey,
     pub(super) buffer: ReadBuffer,
     decoder: Decoder,
+    /// Where the connection has a record layer: it, and what it has opened.
+    opened: Option<Box<Opened>>,
     batch: Received,
     /// The inbox takes messages; while it does not, nothing is read (C2.4).
     pub(super) open: bool,
@@ -35,13 +35,29 @@ pub(super) struct Reader {
     pub(super) ttl: Option<Duration>,
     /// Something was read since this was last asked.
     pub(super) active: bool,
+    /// The record layer has something to answer.
+    pub(super) answer: Answer,
     /// What the waker came upon that is for the task: a command, or the end.
     left: Option<Result<Command, End>>,
 }
 
+#[derive(Debug)]
+struct Opened {
+    open: Box<dyn Open>,
+    clear: BytesMut,
+}
+
 impl Reader {
-    pub(super) fn new(stream: Arc<Stream>, key: PeerKey, limits: Limits, input: BytesMut) -> Self {
+    pub(super) fn new(
+        stream: Arc<Stream>,
+        key: PeerKey,
+        limits: Limits,
+        input: BytesMut,
+        open: Option<Box<dyn Open>>,
+    ) -> Self {
         Self {
+            opened: open.map(|open| Box::new(Opened { open, clear: BytesMut::new() })),
+            answer: Answer::None,
             stream,
             key,
             buffer: ReadBuffer::new(input),
@@ -60,7 +76,7 @@ impl Reader {
         if let Some(left) = self.left.take() {
             return left.map(Some);
         }
-        let decoded = self.decoder.decode(&mut self.buffer.input, &mut self.batch);
+        let decoded = self.decode();
         if !self.batch.is_empty() {
             self.open = core.deliver(self.key, &mut self.batch).map_err(broken)?;
         }
@@ -68,6 +84,25 @@ impl Reader {
             Decoded::NeedMore => Ok(None),
             Decoded::Command(command) => Ok(Some(command)),
         }
+    }
+
+    /// Cuts off what has been read, opened first where it is sealed.
+    fn decode(&mut self) -> Result<Decoded, ProtocolError> {
+        let Some(opened) = &mut self.opened else {
+            return self.decoder.decode(&mut self.buffer.input, &mut self.batch);
+        };
+        let opening = opened.open.open(&mut self.buffer.input, &mut opened.clear);
+        // What was opened before an error is good.
+        let decoded = self.decoder.decode(&mut opened.clear, &mut self.batch);
+        if opening? == Answer::Owed {
+            self.answer = Answer::Owed;
+        }
+        decoded
+    }
+
+    /// Leaves what it reads into to the next connection.
+    pub(super) fn rest(&mut self) {
+        self.buffer.rest(self.heard);
     }
 
     /// Reads once; says how many bytes, or `None` where nothing has come.
@@ -90,87 +125,29 @@ impl Reader {
 
     /// Whether a message has begun and not ended.
     pub(super) fn is_midway(&self) -> bool {
-        self.decoder.is_midway(&self.buffer.input)
+        let clear = self.opened.as_ref().map(|opened| &opened.clear);
+        self.decoder.is_midway(clear.unwrap_or(&self.buffer.input)) || !self.buffer.input.is_empty()
     }
+}
 
-    /// Reads once in the task's place, and waits for more with `waker`; says whether nothing is left for the task.
-    fn read_at_once(&mut self, core: &Core, waker: &Waker) -> bool {
+impl AtOnce for Reader {
+    type Owner = Core;
+
+    /// Reads once, and waits for more.
+    fn act(&mut self, core: &Core, waker: &Waker) -> Left {
         // Only the task reviews what a connection holds (see `active`), waits for the inbox, and times a message that
         // is not whole.
         if !self.active || !self.open || self.left.is_some() {
-            return false;
+            return Left::Something;
         }
         let read = self.read().and_then(|_| self.hand_over(core));
         self.left = read.transpose();
-        self.left.is_none()
+        let done = self.left.is_none()
             && self.open
+            && self.answer == Answer::None
             && !self.is_midway()
-            && self.stream.poll_read_ready(&mut Context::from_waker(waker)).is_pending()
-    }
-}
-
-/// Where the [`Reader`] lies while nobody reads.
-#[derive(Debug)]
-pub(super) struct ReadHalf {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    reader: Option<Box<Reader>>,
-    /// The task, which wanted it while it was lent.
-    asked: Option<Waker>,
-}
-
-impl ReadHalf {
-    pub(super) fn new(reader: Reader) -> Self {
-        Self { state: Mutex::new(State { reader: Some(Box::new(reader)), asked: None }) }
-    }
-
-    /// Takes the reader; where it is lent, `waker` is woken once it is back.
-    pub(super) fn take(&self, waker: &Waker) -> Option<Box<Reader>> {
-        let mut state = self.state.lock();
-        let reader = state.reader.take();
-        if reader.is_none() {
-            state.asked = Some(waker.clone());
-        }
-        reader
-    }
-
-    pub(super) fn give_back(&self, mut reader: Box<Reader>) {
-        reader.buffer.rest(reader.heard);
-        let mut state = self.state.lock();
-        state.reader = Some(reader);
-        let asked = state.asked.take();
-        drop(state);
-        if let Some(task) = asked {
-            task.wake();
-        }
-    }
-}
-
-/// The waker of a connection in lockstep, which reads.
-#[derive(Debug)]
-pub(super) struct ReadingWaker {
-    pub(super) core: Weak<Core>,
-    pub(super) half: Weak<ReadHalf>,
-    pub(super) task: Waker,
-}
-
-impl ReadingWaker {
-    fn read(self: &Arc<Self>) -> Option<bool> {
-        let (core, half) = (self.core.upgrade()?, self.half.upgrade()?);
-        let mut reader = half.state.lock().reader.take()?;
-        let done = reader.read_at_once(&core, &self.clone().into());
-        half.give_back(reader);
-        Some(done)
-    }
-}
-
-impl Wake for ReadingWaker {
-    fn wake(self: Arc<Self>) {
-        if self.read() != Some(true) {
-            self.task.wake_by_ref();
-        }
+            && self.stream.poll_read_ready(&mut Context::from_waker(waker)).is_pending();
+        self.rest();
+        if done { Left::Nothing } else { Left::Something }
     }
 }

@@ -14,11 +14,16 @@ use bytes::{Bytes, BytesMut};
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::reader::{ReadHalf, Reader, ReadingWaker};
+use super::lockstep::{ActingWaker, Half};
+use super::reader::Reader;
+use super::record::{Answer, Records};
+use super::site::Site;
+use super::writer::Writer;
 use crate::monitor::DisconnectReason;
 use crate::options::Heartbeat;
-use crate::pipe::{Control, PeerKey, Taken, Wakes, WireBuf, Writer};
-use crate::proto::{Command, Limits, ProtocolError, SocketType, command, heartbeat};
+use crate::pipe::{Control, Deferred, Fetched, WireBuf};
+use crate::proto::{Command, ProtocolError, command, heartbeat};
+use crate::routing::PeerKey;
 use crate::socket::Core;
 use crate::transport::Stream;
 
@@ -61,15 +66,17 @@ pub(super) struct Session<'a> {
     /// The one PONG that is owed; a newer PING replaces it.
     pong: Option<Bytes>,
 
-    /// Where the half lies that reads, and the waker of its readiness.
-    half: Arc<ReadHalf>,
-    /// In lockstep: the task's waker, and the one made of it that reads.
-    readable: Option<(Waker, Waker)>,
+    read_half: Arc<Half<Reader>>,
+    write_half: Arc<Half<Writer>>,
+    /// In lockstep: the task's waker, and those made of it.
+    lockstep: Option<LockstepWakers>,
 
     /// When the last PING of ours went.
     pinged: Instant,
     /// How often to PING a silent peer, and when to give it up; never a 3.0 peer, which may not know the command.
     heartbeat: Option<Heartbeat>,
+    /// How long a peer may stop in the middle of a message.
+    progress_timeout: Option<Duration>,
     /// Something was written since the last review, which looks for memory to give up.
     active: bool,
     review: Option<Instant>,
@@ -78,33 +85,39 @@ pub(super) struct Session<'a> {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
+/// Wakers that do the task's work themselves, where they can.
+struct LockstepWakers {
+    task: Waker,
+    readable: Waker,
+    queued: Waker,
+}
+
+/// What the peer can do, and what it has sent already.
+pub(super) struct Start {
+    pub(super) minor: u8,
+    pub(super) input: BytesMut,
+    pub(super) records: Option<Records>,
+}
+
 impl<'a> Session<'a> {
-    pub(super) fn new(
-        core: &'a Arc<Core>,
-        stream: &'a Arc<Stream>,
-        key: PeerKey,
-        minor: u8,
-        input: BytesMut,
-    ) -> Self {
-        let limits = Limits {
-            max_message_size: core.options.max_message_size,
-            max_parts: core.options.max_parts,
-            max_command: MAX_COMMAND,
-        };
-        Writer::install(stream.clone(), &core.outbox, key);
-        let half = Arc::new(ReadHalf::new(Reader::new(stream.clone(), key, limits, input)));
+    pub(super) fn new(site: &'a Site, stream: &'a Arc<Stream>, key: PeerKey, start: Start) -> Self {
+        let Start { minor, input, records } = start;
+        let (seal, open) = records.map(|Records { seal, open }| (seal, open)).unzip();
+        let reader = Reader::new(stream.clone(), key, site.options.limits(MAX_COMMAND), input, open);
         Self {
-            core,
+            core: &site.core,
             stream,
             key,
             minor,
             controls: Vec::new(),
             ping: false,
             pong: None,
-            half,
-            readable: None,
+            read_half: Arc::new(Half::new(reader)),
+            write_half: Arc::new(Half::new(Writer::new(stream.clone(), key, seal))),
+            lockstep: None,
             pinged: Instant::now(),
-            heartbeat: core.options.heartbeat.filter(|_| minor > 0),
+            heartbeat: site.options.heartbeat_plan().filter(|_| minor > 0),
+            progress_timeout: site.options.progress_timeout,
             active: false,
             review: None,
             closing: None,
@@ -114,10 +127,9 @@ impl<'a> Session<'a> {
 
     /// The end: what was accepted and not written, its front possibly in part. Waits for a sender who is writing.
     pub(super) fn poll_unwritten(&self, cx: &Context<'_>) -> Poll<WireBuf> {
-        match self.core.outbox.lock().disconnect(self.key, cx.waker()) {
-            Some(unwritten) => Poll::Ready(unwritten),
-            None => Poll::Pending,
-        }
+        let Some(mut writer) = self.write_half.take(cx.waker()) else { return Poll::Pending };
+        writer.credit(self.core);
+        Poll::Ready(writer.into_unwritten())
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -127,18 +139,33 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes the reader for one turn; lent to a receiver, it wakes the task when it is back.
+    /// Takes the reader for one turn; while a waker has it, that wakes the task when it is back.
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        let Some(mut reader) = self.half.take(cx.waker()) else { return Ok(()) };
+        let Some(mut reader) = self.read_half.take(cx.waker()) else { return Ok(()) };
         self.turn(&mut reader, cx)?;
-        self.half.give_back(reader);
+        reader.rest();
+        self.read_half.give_back(reader);
         Ok(())
     }
 
-    /// One turn; `Ok` means that whatever can happen next wakes the task.
+    /// The wakers of readiness and of the queue: in lockstep those that act themselves, else the task's.
+    fn wakers<'w>(&'w mut self, task: &'w Waker) -> (&'w Waker, &'w Waker) {
+        if !self.core.pattern.lockstep {
+            return (task, task);
+        }
+        if self.lockstep.as_ref().is_none_or(|wakers| !wakers.task.will_wake(task)) {
+            let readable = ActingWaker::waker(self.core, &self.read_half, task);
+            let queued = ActingWaker::waker(self.core, &self.write_half, task);
+            self.lockstep = Some(LockstepWakers { task: task.clone(), readable, queued });
+        }
+        self.lockstep.as_ref().map_or((task, task), |wakers| (&wakers.readable, &wakers.queued))
+    }
+
+    /// One turn; `Ok` means that whatever can happen next later the task.
     fn turn(&mut self, reader: &mut Reader, cx: &mut Context<'_>) -> Result<(), End> {
         let read_on = self.read(reader, cx)?;
-        let written = self.write(cx);
+        let answer = mem::replace(&mut reader.answer, Answer::None);
+        let written = self.write(cx, answer);
         if let Err(End::Lost(_)) = written {
             self.read_rest(reader, cx);
         }
@@ -152,34 +179,46 @@ impl<'a> Session<'a> {
     }
 
     /// Writes until there is nothing left or the kernel takes no more; says whether it stopped for its budget only.
-    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        let mut held = None;
+    /// While a sender writes, it is that one's.
+    fn write(&mut self, cx: &mut Context<'_>, answer: Answer) -> Result<bool, End> {
+        let half = self.write_half.clone();
+        let Some(mut writer) = half.take(cx.waker()) else { return Ok(false) };
+        if answer == Answer::Owed {
+            writer.answer();
+        }
+        let written = self.write_with(&mut writer, cx);
+        half.give_back(writer);
+        written
+    }
+
+    fn write_with(&mut self, writer: &mut Writer, cx: &mut Context<'_>) -> Result<bool, End> {
         for _ in 0..WRITES {
-            match self.exchange(held.take(), cx.waker()) {
-                Taken::Finished => return Err(End::Flushed(self.closing.unwrap_or_else(Instant::now))),
-                Taken::Idle => return Ok(false),
-                Taken::Writer(mut writer) => {
-                    self.active = true;
-                    self.put_commands(&mut writer.commands);
-                    let written = writer.write();
-                    held = Some(writer);
-                    match written {
-                        Ok(()) => {}
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                            self.give_back(held.take());
-                            if self.stream.poll_write_ready(cx).map_err(lost)?.is_pending() {
-                                return Ok(false);
-                            }
-                        }
-                        Err(error) => {
-                            self.give_back(held.take());
-                            return Err(lost(error));
-                        }
+            let fetched = self.fetch(writer, cx.waker());
+            self.put_commands(&mut writer.commands);
+            if writer.is_done() {
+                return match fetched {
+                    Fetched::Finished => Err(End::Flushed(self.closing.unwrap_or_else(Instant::now))),
+                    // Subscriptions that were put into nothing, which no peer needs.
+                    Fetched::Something => Ok(true),
+                    Fetched::Nothing => Ok(false),
+                };
+            }
+            self.active = true;
+            match writer.write() {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    writer.credit(self.core);
+                    if self.stream.poll_write_ready(cx).map_err(lost)?.is_pending() {
+                        return Ok(false);
                     }
+                }
+                Err(error) => {
+                    writer.credit(self.core);
+                    return Err(lost(error));
                 }
             }
         }
-        self.give_back(held);
+        writer.credit(self.core);
         Ok(true)
     }
 
@@ -201,29 +240,15 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Gives the writer back, and takes it if there is something to write.
-    fn exchange(&mut self, writer: Option<Box<Writer>>, waker: &Waker) -> Taken {
-        let mut wakes = Wakes::new();
-        let more = self.ping || self.pong.is_some();
-        let (taken, closing) = {
-            let mut outbox = self.core.outbox.lock();
-            if let Some(writer) = writer {
-                outbox.give_back(self.key, writer, &mut wakes);
-            }
-            let taken = outbox.take(self.key, more, &mut self.controls, waker);
-            (taken, outbox.pipes.get(self.key).map_or(self.closing, |pipe| pipe.closing()))
-        };
-        wakes.fire();
-        self.closing = closing;
-        taken
-    }
-
-    fn give_back(&self, writer: Option<Box<Writer>>) {
-        if let Some(writer) = writer {
-            let mut wakes = Wakes::new();
-            self.core.outbox.lock().give_back(self.key, writer, &mut wakes);
-            wakes.fire();
-        }
+    /// Tells what is written, and takes what is queued.
+    fn fetch(&mut self, writer: &mut Writer, task: &Waker) -> Fetched {
+        let core = self.core;
+        let mut controls = mem::take(&mut self.controls);
+        let (_, queued) = self.wakers(task);
+        let (fetched, closing) = writer.fetch(&core.outbox, Some(&mut controls), queued);
+        self.controls = controls;
+        self.closing = closing.or(self.closing);
+        fetched
     }
 
     /// Reads and hands over; says whether it stopped for its budget only.
@@ -246,20 +271,11 @@ impl<'a> Session<'a> {
         Ok(true)
     }
 
-    /// Ready when there may be something to read. In lockstep the waker reads it.
+    /// Ready when there may be something to read.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.core.is_lockstep() {
-            return self.stream.poll_read_ready(cx);
-        }
-        let (_, readable) = match &mut self.readable {
-            Some(wakers) if wakers.0.will_wake(cx.waker()) => wakers,
-            wakers => {
-                let (core, half) = (Arc::downgrade(self.core), Arc::downgrade(&self.half));
-                let reading = Arc::new(ReadingWaker { core, half, task: cx.waker().clone() });
-                wakers.insert((cx.waker().clone(), reading.into()))
-            }
-        };
-        self.stream.poll_read_ready(&mut Context::from_waker(readable))
+        let stream = self.stream;
+        let (readable, _) = self.wakers(cx.waker());
+        stream.poll_read_ready(&mut Context::from_waker(readable))
     }
 
     /// The peer is gone: takes in what it sent before, and the kernel has, although the inbox may be full. No more
@@ -294,7 +310,7 @@ impl<'a> Session<'a> {
             }
         }
         // Subscriptions fill an XPUB's inbox, too.
-        if !reader.open || self.core.kind == SocketType::XPub {
+        if !reader.open || self.core.pattern.hears_subscriptions {
             reader.open = self.core.inbox.lock().wait_open(self.key, cx.waker());
         }
         Ok(reader.open)
@@ -317,9 +333,9 @@ impl<'a> Session<'a> {
     /// shorter one in the middle of a message (D23).
     fn poll_timer(&mut self, reader: &mut Reader, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
-            let patience = [reader.ttl, self.heartbeat.map(|heartbeat| heartbeat.timeout)];
+            let patience = [reader.ttl, self.heartbeat.map(|heartbeat| heartbeat.patience)];
             let silent = patience.into_iter().flatten().min().map(|limit| reader.heard + limit);
-            let stalled = self.core.options.progress_timeout.filter(|_| reader.is_midway());
+            let stalled = self.progress_timeout.filter(|_| reader.is_midway());
             let stalled = stalled.map(|limit| reader.heard + limit);
             let ping = self.heartbeat.map(|heartbeat| reader.heard.max(self.pinged) + heartbeat.interval);
             if (self.active || reader.active) && self.review.is_none() {
@@ -361,7 +377,7 @@ impl<'a> Session<'a> {
                 self.review = None;
                 if !(mem::take(&mut self.active) | mem::take(&mut reader.active)) {
                     reader.buffer.shrink(IDLE);
-                    self.core.outbox.lock().shrink(self.key);
+                    self.shrink(cx.waker());
                 } else {
                     self.review = Some(deadline + IDLE);
                 }
@@ -374,17 +390,28 @@ impl<'a> Session<'a> {
         // A peer that has sent its end may be gone: a PING to it would break the connection, and with it what it
         // sent and we have had no room to read.
         self.ping = !self.stream.is_read_closed();
-        if self.ping && self.write(cx)? {
+        if self.ping && self.write(cx, Answer::None)? {
             let _ = pin!(yield_now()).poll(cx);
         }
         Ok(())
     }
+
+    /// Gives up the memory of empty queues.
+    fn shrink(&self, waker: &Waker) {
+        self.core.outbox.lock().shrink(self.key);
+        if let Some(mut writer) = self.write_half.take(waker) {
+            writer.shrink();
+            self.write_half.give_back(writer);
+        }
+    }
 }
 
 impl Drop for Session<'_> {
-    /// Where the runtime ends first: the writer holds on to the outbox that it lies in.
+    /// Nobody is to be woken any more.
     fn drop(&mut self) {
-        self.core.outbox.lock().abandon(self.key);
+        let mut later = Deferred::new();
+        self.core.outbox.lock().abandon(self.key, &mut later);
+        later.run();
     }
 }
 

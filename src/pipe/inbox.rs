@@ -7,13 +7,13 @@ use slotmap::SecondaryMap;
 
 use crate::message::{Frame, Message};
 use crate::proto::Received;
-use crate::routing::{Rotation, Trie};
+use crate::routing::{PeerKey, Rotation, Trie};
 use crate::sync::{Arc, Mutex};
 
 use super::budget::Budget;
 use super::notes::Notes;
-use super::outbox::wire_size;
-use super::{AHEAD, Hwm, Level, MANY, Name, Outbox, PeerKey, Slot, WaitQueue, Wakes};
+use super::outbox::{count as number, wire_size};
+use super::{AHEAD, Deferred, Hwm, Level, MANY, Name, Outbox, STEP, Slot, WaitQueue};
 
 /// The inbound side of one socket: a pipe for each peer, fair-queued, and the tasks waiting for a
 /// message.
@@ -40,6 +40,8 @@ pub(crate) struct Inbox {
     pub(crate) received: u64,
     /// Messages that were dropped unread, because the socket was closed or the peer disconnected (C5.3, C5.5).
     pub(crate) dropped: usize,
+    /// Messages of which a newer one took the place (C7).
+    pub(crate) conflated: u64,
     /// Those of them that closing dropped; whoever waits for the end of it is told.
     pub(crate) left: usize,
 }
@@ -132,6 +134,8 @@ pub(crate) enum Popped {
     Arrived(PeerKey, Name),
     /// A peer is gone; after all of its messages.
     Gone(PeerKey, Name),
+    /// Nothing yet, but many that did not pass the filter: it is another's turn at the lock.
+    Filtered,
 }
 
 impl InPipe {
@@ -167,24 +171,25 @@ impl InPipe {
 
     /// Takes the next message into `message`; over inproc, fetches what the sender has queued.
     #[inline]
-    fn pop(&mut self, message: &mut Message, wakes: &mut Wakes) -> bool {
+    fn pop(&mut self, message: &mut Message, conflated: &mut u64, later: &mut Deferred) -> bool {
         if self.wire.is_empty() || !self.queue.is_empty() {
-            return self.pop_queue(message, wakes);
+            return self.pop_queue(message, conflated, later);
         }
         let Some(size) = self.wire.pop(message) else { return false };
-        self.consumed(size, wakes);
+        self.consumed(size, later);
         true
     }
 
     #[inline(never)]
-    fn pop_queue(&mut self, message: &mut Message, wakes: &mut Wakes) -> bool {
+    fn pop_queue(&mut self, message: &mut Message, conflated: &mut u64, later: &mut Deferred) -> bool {
         if let Some(note) = self.notes.as_mut().and_then(|notes| notes.pop()) {
             *message = note;
             self.received += 1;
             return true;
         }
         if self.queue.is_empty() {
-            self.fetch(wakes);
+            self.fetch(later);
+            *conflated += self.conflate(later);
         }
         let Some(next) = self.queue.pop_front() else { return false };
         *message = next;
@@ -192,63 +197,90 @@ impl InPipe {
         match &mut self.source {
             Some(pull) => {
                 self.received += 1;
-                pull.credit(size, self.hwm, wakes);
+                pull.credit(size, self.hwm, later);
             }
-            None => self.consumed(size, wakes),
+            None => self.consumed(size, later),
         }
         true
     }
 
     /// Counts one message as received; opens a full pipe again at the low-water mark.
     #[inline]
-    fn consumed(&mut self, size: usize, wakes: &mut Wakes) {
+    fn consumed(&mut self, size: usize, later: &mut Deferred) {
         self.received += 1;
         self.level.sub(1, size);
         if (self.ahead > 0 || self.blocked) && self.level.is_low(self.hwm) {
             self.ahead = 0;
             self.blocked = false;
-            wakes.extend(self.producer.take());
+            later.wake_if(self.producer.take());
         }
     }
 
     #[inline(never)]
-    fn fetch(&mut self, wakes: &mut Wakes) {
+    fn fetch(&mut self, later: &mut Deferred) {
         if let Some(pull) = &mut self.source {
             let consumed = std::mem::take(&mut pull.consumed);
-            pull.outbox.lock().pull(pull.key, consumed, &mut self.queue, wakes);
-            if self.conflate {
-                let stale = self.queue.len().saturating_sub(1);
-                for message in self.queue.drain(..stale) {
-                    pull.consumed.add(1, wire_size(&[], &message));
-                }
-            }
+            pull.outbox.lock().pull(pull.key, consumed, &mut self.queue, later);
         }
     }
 
+    /// With conflation: keeps the newest message of its queue, and counts the others as consumed; says how many.
+    fn conflate(&mut self, later: &mut Deferred) -> u64 {
+        let stale = self.queue.len().saturating_sub(1);
+        if !self.conflate || stale == 0 {
+            return 0;
+        }
+        let newest = self.queue.pop_back();
+        let stale = std::mem::replace(&mut self.queue, newest.into_iter().collect());
+        if let Some(pull) = &mut self.source {
+            stale.iter().for_each(|message| pull.consumed.add(1, wire_size(&[], message)));
+        }
+        let conflated = number(stale.len());
+        later.discard(stale);
+        conflated
+    }
+
     /// The mark, its own or over inproc the peer's, has changed.
-    fn set_mark(&mut self, mark: Hwm, wakes: &mut Wakes) {
+    fn set_mark(&mut self, mark: Hwm, later: &mut Deferred) {
         if let Some(Pull { outbox, key, consumed }) = &mut self.source {
             let mut outbox = outbox.lock();
-            outbox.credit(*key, std::mem::take(consumed), wakes);
-            self.hwm = outbox.set_theirs(*key, mark, wakes);
+            outbox.credit(*key, std::mem::take(consumed), later);
+            self.hwm = outbox.set_theirs(*key, mark, later);
             return;
         }
         self.hwm = mark;
         if self.level.admits(mark, 1) {
             self.ahead = 0;
             self.blocked = false;
-            wakes.extend(self.producer.take());
+            later.wake_if(self.producer.take());
         }
     }
 
     /// The peer is gone: fetches all that is left, as if it had been consumed.
-    fn finish(&mut self, wakes: &mut Wakes) {
+    fn finish(&mut self, later: &mut Deferred) {
         if let Some(Pull { outbox, key, consumed }) = self.source.take() {
-            outbox.lock().finish(key, consumed, &mut self.queue, wakes);
-            if self.conflate {
-                self.queue.drain(..self.queue.len().saturating_sub(1));
-            }
+            outbox.lock().finish(key, consumed, &mut self.queue, later);
         }
+    }
+
+    /// Empties it, as if all had been consumed; says how many messages that were.
+    fn clear(&mut self, later: &mut Deferred) -> usize {
+        self.fetch(later);
+        let unread = self.unread();
+        if let Some(pull) = &mut self.source {
+            self.queue.iter().for_each(|message| pull.consumed.add(1, wire_size(&[], message)));
+            let consumed = std::mem::take(&mut pull.consumed);
+            pull.outbox.lock().credit(pull.key, consumed, later);
+        }
+        if unread > 0 {
+            let queue = std::mem::take(&mut self.queue);
+            later.discard((std::mem::take(&mut self.wire), queue, self.notes.take()));
+        }
+        self.level = Level::default();
+        self.ahead = 0;
+        self.blocked = false;
+        later.wake_if(self.producer.take());
+        unread
     }
 
     /// Gives the memory of a queue that has been long back, so that idle peers cost little.
@@ -262,12 +294,12 @@ impl InPipe {
 impl Pull {
     /// Counts one message of `size` bytes as consumed; tells the sender at every half of the mark (C3.1).
     #[inline]
-    fn credit(&mut self, size: usize, hwm: Hwm, wakes: &mut Wakes) {
+    fn credit(&mut self, size: usize, hwm: Hwm, later: &mut Deferred) {
         self.consumed.add(1, size);
         let Hwm { messages, bytes } = hwm;
         if self.consumed.messages >= messages - messages / 2 || self.consumed.bytes >= bytes - bytes / 2 {
             let consumed = std::mem::take(&mut self.consumed);
-            self.outbox.lock().credit(self.key, consumed, wakes);
+            self.outbox.lock().credit(self.key, consumed, later);
         }
     }
 }
@@ -309,96 +341,106 @@ impl Inbox {
     }
 
     /// The peer of a pipe is there, under this routing id.
-    pub(crate) fn arrived(&mut self, key: PeerKey, id: &Frame, wakes: &mut Wakes) {
+    pub(crate) fn arrived(&mut self, key: PeerKey, id: &Frame, later: &mut Deferred) {
         if let Some(pipe) = self.pipes.get_mut(key) {
             pipe.id = Some((&**id).into());
             pipe.arrived = self.announce;
             if self.announce {
-                self.activate(key, 1, wakes);
+                self.activate(key, 1, later);
             }
         }
     }
 
     /// The peer is gone; what it sent stays readable, and counts as sent.
-    pub(crate) fn end(&mut self, key: PeerKey, wakes: &mut Wakes) {
+    pub(crate) fn end(&mut self, key: PeerKey, later: &mut Deferred) {
         let Some(mut pipe) = self.pipes.remove(key) else { return };
         pipe.paused = false;
-        pipe.finish(wakes);
+        pipe.finish(later);
+        self.conflated += pipe.conflate(later);
         let unread = pipe.unread();
         if unread > 0 || self.announce {
             self.past.insert(key, pipe);
-            self.activate(key, unread.max(1), wakes);
+            self.activate(key, unread.max(1), later);
         } else {
             self.active.remove(key);
         }
     }
 
     /// Drops a peer and all of it that is unread.
-    pub(crate) fn discard(&mut self, key: PeerKey, wakes: &mut Wakes) {
-        match self.pipes.remove(key) {
+    pub(crate) fn discard(&mut self, key: PeerKey, later: &mut Deferred) {
+        let (pipe, past) = (self.pipes.remove(key), self.past.remove(&key));
+        match &pipe {
             // Over inproc the rest is lost at the sender, which knows it.
             Some(InPipe { source: Some(Pull { outbox, key, consumed }), .. }) => {
-                outbox.lock().credit(key, consumed, wakes);
+                outbox.lock().credit(*key, *consumed, later);
             }
-            pipe => self.dropped += pipe.map_or(0, |pipe| pipe.unread()),
+            pipe => self.dropped += pipe.as_ref().map_or(0, InPipe::unread),
         }
-        self.dropped += self.past.remove(&key).map_or(0, |pipe| pipe.unread());
+        self.dropped += past.as_ref().map_or(0, InPipe::unread);
         self.active.remove(key);
+        later.discard((pipe, past));
     }
 
     /// Connects an inproc pipe to where its messages come from; `receiver` is woken when some do.
-    pub(crate) fn link(&mut self, key: PeerKey, pull: Pull, receiver: Waker, wakes: &mut Wakes) {
+    pub(crate) fn link(&mut self, key: PeerKey, pull: Pull, receiver: Waker, later: &mut Deferred) {
         if let Some(pipe) = self.pipes.get_mut(key) {
-            pipe.hwm = pull.outbox.lock().link(pull.key, self.mark, receiver, wakes);
+            pipe.hwm = pull.outbox.lock().link(pull.key, self.mark, receiver, later);
             pipe.source = Some(pull);
         }
     }
 
     /// Changes the mark of all pipes. What is queued beyond a lower one stays (C4.1, C4.2).
-    pub(crate) fn set_mark(&mut self, mark: Hwm, wakes: &mut Wakes) {
+    pub(crate) fn set_mark(&mut self, mark: Hwm, later: &mut Deferred) {
         self.mark = mark;
-        self.pipes.values_mut().for_each(|pipe| pipe.set_mark(mark, wakes));
+        self.pipes.values_mut().for_each(|pipe| pipe.set_mark(mark, later));
     }
 
     /// An inproc peer has changed its mark.
-    pub(crate) fn peer_mark(&mut self, key: PeerKey, wakes: &mut Wakes) {
+    pub(crate) fn peer_mark(&mut self, key: PeerKey, later: &mut Deferred) {
         if let Some(pipe) = self.pipes.get_mut(key) {
-            pipe.set_mark(self.mark, wakes);
+            pipe.set_mark(self.mark, later);
         }
     }
 
     /// Hands over what a connection task has read, emptying `batch`; says whether it may read on.
-    pub(crate) fn deliver(&mut self, key: PeerKey, batch: &mut Received, wakes: &mut Wakes) -> bool {
+    pub(crate) fn deliver(&mut self, key: PeerKey, batch: &mut Received, later: &mut Deferred) -> bool {
         let Some(pipe) = self.pipes.get_mut(key) else {
-            self.dropped += std::mem::take(batch).len();
+            self.dropped += batch.len();
+            later.discard(std::mem::take(batch));
             return true;
         };
         let count = batch.len();
-        if pipe.conflate {
-            pipe.queue.extend(batch.by_ref().last());
-            pipe.queue.drain(..pipe.queue.len().saturating_sub(1));
-        } else {
-            if !pipe.level.admits(pipe.hwm, 1) {
-                pipe.ahead += batch.bytes();
-            }
-            pipe.level.add(count, batch.bytes());
-            pipe.wire.append(batch);
+        if !pipe.level.admits(pipe.hwm, 1) {
+            pipe.ahead += batch.bytes();
         }
+        pipe.level.add(count, batch.bytes());
+        pipe.wire.append(batch);
         if count > 0 {
-            self.activate(key, count, wakes);
+            self.activate(key, count, later);
         }
         self.is_open(key)
     }
 
+    /// As [`deliver`](Self::deliver), with conflation: `newest` is all that is kept of `count` messages.
+    pub(crate) fn conflate(&mut self, key: PeerKey, newest: Message, count: usize, later: &mut Deferred) {
+        let Some(pipe) = self.pipes.get_mut(key) else {
+            self.dropped += count;
+            return later.discard(newest);
+        };
+        pipe.queue.push_back(newest);
+        self.conflated += number(count - 1) + pipe.conflate(later);
+        self.activate(key, 1, later);
+    }
+
     /// Hands over messages that did not come by a connection, an XPUB's notifications. They are
     /// never turned away, so the caller asks [`is_open`](Self::is_open) where it can.
-    pub(crate) fn insert(&mut self, key: PeerKey, messages: Vec<Message>, wakes: &mut Wakes) {
+    pub(crate) fn insert(&mut self, key: PeerKey, messages: Vec<Message>, later: &mut Deferred) {
         let Some(pipe) = self.pipes.get_mut(key) else { return };
         let count = messages.len();
         if pipe.source.is_some() {
             let notes = pipe.notes.get_or_insert_default();
             messages.into_iter().for_each(|note| notes.push(note, pipe.hwm.messages));
-            return self.activate(key, count, wakes);
+            return self.activate(key, count, later);
         }
         let bytes = messages.iter().map(|message| wire_size(&[], message)).sum();
         if !pipe.level.admits(pipe.hwm, 1) {
@@ -406,7 +448,7 @@ impl Inbox {
         }
         pipe.level.add(count, bytes);
         pipe.queue.extend(messages);
-        self.activate(key, count, wakes);
+        self.activate(key, count, later);
     }
 
     /// Whether a pipe is below its mark, or has fallen to the low-water mark since it was not. A little
@@ -427,7 +469,7 @@ impl Inbox {
     }
 
     /// A pipe has something to say: `count` waiting receivers look again.
-    pub(crate) fn activate(&mut self, key: PeerKey, count: usize, wakes: &mut Wakes) {
+    pub(crate) fn activate(&mut self, key: PeerKey, count: usize, later: &mut Deferred) {
         let Some(pipe) = self.get_mut(key) else { return };
         if pipe.paused {
             return;
@@ -436,11 +478,11 @@ impl Inbox {
             pipe.active = true;
             self.active.add(key);
         }
-        self.receivers.wake(count, wakes);
+        self.receivers.wake(count, later);
     }
 
     /// Takes a peer out of the rotation, or back in; its messages wait in its pipe meanwhile.
-    pub(crate) fn pause(&mut self, key: PeerKey, paused: bool, wakes: &mut Wakes) {
+    pub(crate) fn pause(&mut self, key: PeerKey, paused: bool, later: &mut Deferred) {
         let Some(pipe) = self.pipes.get_mut(key).filter(|pipe| pipe.paused != paused) else { return };
         pipe.paused = paused;
         if paused {
@@ -448,13 +490,14 @@ impl Inbox {
             self.active.remove(key);
         } else {
             let unread = pipe.unread().max(1);
-            self.activate(key, unread, wakes);
+            self.activate(key, unread, later);
         }
     }
 
     /// Takes the next message into `message`, one per peer and turn (B0.4).
     #[inline]
-    pub(crate) fn pop(&mut self, message: &mut Message, wakes: &mut Wakes) -> Option<Popped> {
+    pub(crate) fn pop(&mut self, message: &mut Message, later: &mut Deferred) -> Option<Popped> {
+        let mut filtered = 0;
         while let Some(key) = self.active.current() {
             let Some(pipe) = self.pipes.get_mut(key).or_else(|| self.past.get_mut(&key)) else {
                 self.active.drop_current();
@@ -463,17 +506,22 @@ impl Inbox {
             if pipe.arrived {
                 pipe.arrived = false;
                 let id = pipe.id.clone();
-                self.receivers.wake(1, wakes);
+                self.receivers.wake(1, later);
                 return Some(Popped::Arrived(key, id));
             }
             let body = self.open_envelopes && pipe.queue.is_empty() && pipe.wire.skip_delimiter();
-            if pipe.pop(message, wakes) {
+            if pipe.pop(message, &mut self.conflated, later) {
                 // A source may have more, and tells us only if it was found empty; and an end may
                 // have to be announced.
                 let more =
                     pipe.unread() > 0 || pipe.source.is_some() || self.active.len() > 1 || self.announce;
                 self.active.advance();
                 if self.filter.as_ref().is_some_and(|filter| !filter.admits(message)) {
+                    filtered += 1;
+                    later.discard(std::mem::take(message));
+                    if filtered == STEP {
+                        return Some(Popped::Filtered);
+                    }
                     continue;
                 }
                 self.received += 1;
@@ -482,7 +530,7 @@ impl Inbox {
                 }
                 if more {
                     // A wake-up may have stood for more than one message: it travels on.
-                    self.receivers.wake(1, wakes);
+                    self.receivers.wake(1, later);
                 }
                 return Some(if body { Popped::Body(key) } else { Popped::Message(key) });
             }
@@ -530,7 +578,7 @@ impl Inbox {
     }
 
     /// Puts a message back where it came from, as if it had not been received.
-    pub(crate) fn unpop(&mut self, key: PeerKey, message: Message, wakes: &mut Wakes) {
+    pub(crate) fn unpop(&mut self, key: PeerKey, message: Message, later: &mut Deferred) {
         if let Some(pipe) = self.get_mut(key) {
             let size = wire_size(&[], &message);
             pipe.received = pipe.received.saturating_sub(1);
@@ -547,57 +595,56 @@ impl Inbox {
                 }
             }
             self.received = self.received.saturating_sub(1);
-            self.activate(key, 1, wakes);
+            self.activate(key, 1, later);
         }
     }
 
     /// Drops everything unread, of all peers; says how many messages.
-    pub(crate) fn clear(&mut self, wakes: &mut Wakes) -> usize {
-        if self.active.len() == 0 {
-            return 0;
+    pub(crate) fn clear(&mut self, later: &mut Deferred) -> usize {
+        let mut dropped = 0;
+        for _ in 0..self.active.len() {
+            let Some(key) = self.active.current() else { break };
+            // A source tells us of more only if it was found empty: such a pipe keeps its turn.
+            self.active.advance();
+            if let Some(pipe) = self.get_mut(key) {
+                dropped += pipe.clear(later);
+            }
         }
-        let received = self.received;
-        let (mut dropped, mut message) = (0, Message::new());
-        while let Some(popped) = self.pop(&mut message, wakes) {
-            dropped += usize::from(matches!(popped, Popped::Message(_) | Popped::Body(_)));
-        }
-        self.received = received;
         dropped
     }
 
     /// Queues a receiver up, to be woken for the next message.
-    pub(crate) fn wait(&mut self, slot: &mut Slot, waker: &Waker) {
-        self.receivers.wait(slot, waker);
+    pub(crate) fn wait(&mut self, slot: &mut Slot, waker: &Waker, later: &mut Deferred) {
+        self.receivers.wait(slot, None, waker, later);
     }
 
     /// A receiver found its message.
     #[inline]
-    pub(crate) fn done(&mut self, slot: &mut Slot) {
-        self.receivers.done(slot);
+    pub(crate) fn done(&mut self, slot: &mut Slot, later: &mut Deferred) {
+        self.receivers.done(slot, later);
     }
 
     /// A receiver goes away without having looked.
-    pub(crate) fn forget(&mut self, slot: &mut Slot, wakes: &mut Wakes) {
-        self.receivers.forget(slot, wakes);
+    pub(crate) fn forget(&mut self, slot: &mut Slot, later: &mut Deferred) {
+        self.receivers.forget(slot, later);
     }
 
-    /// Wakes everybody, to look at something other than a message.
-    pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
-        self.receivers.wake_all(wakes);
+    /// Deferred everybody, to look at something other than a message.
+    pub(crate) fn wake_all(&mut self, later: &mut Deferred) {
+        self.receivers.wake_all(later);
     }
 
     /// Ends receiving: what is unread is dropped (C5.3), whoever waits learns of it.
-    pub(crate) fn close(&mut self, wakes: &mut Wakes) {
+    pub(crate) fn close(&mut self, later: &mut Deferred) {
         self.closed = true;
         for pipe in self.pipes.values_mut() {
-            wakes.extend(pipe.producer.take());
+            later.wake_if(pipe.producer.take());
         }
         self.left = self.pipes.values().chain(self.past.values()).map(InPipe::unread).sum();
         self.dropped += self.left;
-        self.pipes.clear();
-        self.past.clear();
+        later.discard((std::mem::take(&mut self.pipes), std::mem::take(&mut self.past)));
         self.active = Rotation::default();
-        self.receivers.wake_all(wakes);
+        self.receivers.wake_all(later);
     }
 
     /// Messages of all peers, past ones included, that wait to be received.
@@ -614,7 +661,7 @@ mod tests {
 
     fn next(inbox: &mut Inbox) -> Option<Message> {
         let mut message = Message::new();
-        let popped = inbox.pop(&mut message, &mut Wakes::new())?;
+        let popped = inbox.pop(&mut message, &mut Deferred::new())?;
         assert!(matches!(popped, Popped::Message(_)), "{popped:?}");
         Some(message)
     }
@@ -623,15 +670,15 @@ mod tests {
     fn b0_6_a_newcomer_in_the_place_of_one_that_left_does_not_take_its_unread_messages_along() {
         let mut keys = SlotMap::<PeerKey, ()>::with_key();
         let mut inbox = Inbox::new(Hwm::new(0, 0), false, None);
-        let mut wakes = Wakes::new();
+        let mut later = Deferred::new();
         let mut join = |inbox: &mut Inbox, keys: &mut SlotMap<PeerKey, ()>, message: &str| {
             let key = keys.insert(());
             inbox.attach(key, InPipe::new(false));
-            inbox.insert(key, vec![message.into()], &mut wakes);
+            inbox.insert(key, vec![message.into()], &mut later);
             key
         };
         let old = join(&mut inbox, &mut keys, "old");
-        inbox.end(old, &mut Wakes::new());
+        inbox.end(old, &mut Deferred::new());
         keys.remove(old);
         join(&mut inbox, &mut keys, "new");
         assert_eq!(inbox.len(), 2);
@@ -640,6 +687,6 @@ mod tests {
             [Some("old".into()), Some("new".into()), None]
         );
         assert_eq!(inbox.len(), 1);
-        wakes.fire();
+        later.run();
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::message::{Frame, Message};
 
 use super::outbox::{count, wire_size, with_prefix};
-use super::{Hwm, Level, Wakes, WireBuf, Writer};
+use super::{Deferred, Hwm, Level, WireBuf};
 
 /// The outbound queue of one peer.
 #[derive(Debug)]
@@ -26,8 +26,6 @@ pub(crate) struct OutPipe {
     pub(super) missed: bool,
     /// Keep the newest message only (C7).
     pub(super) conflate: bool,
-    /// The half of the connection that writes.
-    writer: Station,
     /// The connection task, or the inproc receiver.
     pub(super) consumer: Option<Waker>,
     /// The consumer found nothing and waits to be woken.
@@ -53,30 +51,6 @@ pub(crate) struct OutPipe {
 pub(super) enum Queue {
     Wire(WireBuf),
     Messages(VecDeque<Message>),
-}
-
-/// Where a pipe's [`Writer`] is.
-#[derive(Debug)]
-enum Station {
-    /// No connection, or a peer in this process.
-    Absent,
-    /// With the pipe: nobody writes.
-    Here(Box<Writer>),
-    /// With whoever writes. The connection's task may have asked for it meanwhile: for what is queued, or for more.
-    Lent { asked: Option<bool> },
-}
-
-/// What [`OutPipe::lend`] finds.
-#[derive(Debug)]
-pub(super) enum Lend {
-    /// Something to write.
-    Writer(Box<Writer>),
-    /// Nothing to write.
-    Nothing,
-    /// Somebody writes. Who asked is woken if he leaves anything.
-    Busy,
-    /// There is no connection.
-    Absent,
 }
 
 /// A subscription on its way to a publisher.
@@ -106,7 +80,6 @@ impl OutPipe {
             blocked: false,
             missed: false,
             conflate,
-            writer: Station::Absent,
             consumer: None,
             idle: false,
             live: false,
@@ -136,7 +109,7 @@ impl OutPipe {
 
     /// Queues a message ahead of all others, whatever the mark: the socket's own, not the user's. It is for this
     /// connection only.
-    pub(crate) fn push_front(&mut self, message: Message, wakes: &mut Wakes) {
+    pub(crate) fn push_front(&mut self, message: Message, later: &mut Deferred) {
         self.greeted = Some(self.sent);
         let size = wire_size(&[], &message);
         match &mut self.queue {
@@ -149,26 +122,25 @@ impl OutPipe {
             Queue::Messages(queue) => queue.push_front(message),
         }
         self.level.add(1, size);
-        self.wake(wakes);
+        self.wake(later);
     }
 
     /// Replaces the subscriptions waiting to be passed on: a new connection gets all of them.
-    pub(crate) fn replay(&mut self, topics: impl Iterator<Item = Control>, wakes: &mut Wakes) {
+    pub(crate) fn replay(&mut self, topics: VecDeque<Control>, later: &mut Deferred) {
         self.live = true;
-        self.control.clear();
         if matches!(self.queue, Queue::Wire(_)) {
-            self.control.extend(topics);
+            later.discard(mem::replace(&mut self.control, topics));
         }
         if !self.control.is_empty() {
-            self.wake(wakes);
+            self.wake(later);
         }
     }
 
     /// Queues a subscription for a peer that is there; a later one gets all of them anew.
-    pub(crate) fn control(&mut self, control: Control, wakes: &mut Wakes) {
+    pub(crate) fn control(&mut self, control: Control, later: &mut Deferred) {
         if self.live && matches!(self.queue, Queue::Wire(_)) {
             self.control.push_back(control);
-            self.wake(wakes);
+            self.wake(later);
         }
     }
 
@@ -186,8 +158,14 @@ impl OutPipe {
 
     /// Queues a message; says how many gave way to it.
     #[inline]
-    pub(super) fn push(&mut self, prefix: &[Frame], message: &mut Message, size: usize) -> u64 {
-        let replaced = if self.conflate { self.discard() } else { 0 };
+    pub(super) fn push(
+        &mut self,
+        prefix: &[Frame],
+        message: &mut Message,
+        size: usize,
+        later: &mut Deferred,
+    ) -> u64 {
+        let replaced = if self.conflate { self.discard(later) } else { 0 };
         match &mut self.queue {
             Queue::Wire(wire) if prefix.is_empty() => wire.push(message.frames()),
             Queue::Wire(wire) => wire.push(prefix.iter().chain(message.frames())),
@@ -200,8 +178,14 @@ impl OutPipe {
 
     /// As [`OutPipe::push`], of what is encoded already.
     #[inline]
-    pub(super) fn push_copy(&mut self, encoded: &WireBuf, message: &Message, size: usize) -> u64 {
-        let replaced = if self.conflate { self.discard() } else { 0 };
+    pub(super) fn push_copy(
+        &mut self,
+        encoded: &WireBuf,
+        message: &Message,
+        size: usize,
+        later: &mut Deferred,
+    ) -> u64 {
+        let replaced = if self.conflate { self.discard(later) } else { 0 };
         match &mut self.queue {
             Queue::Wire(wire) => wire.extend(encoded),
             Queue::Messages(queue) => queue.push_back(message.clone()),
@@ -210,25 +194,12 @@ impl OutPipe {
         replaced
     }
 
-    /// Tells the consumer of a message; or, in lockstep, gives its sender the writer, which saves waking a task.
+    /// Tells the consumer, if it waits, that there is something.
     #[inline]
-    pub(super) fn alert(&mut self, lockstep: bool, wakes: &mut Wakes) {
-        if lockstep
-            && self.idle
-            && !wakes.will_write()
-            && let Lend::Writer(writer) = self.lend(false)
-        {
-            wakes.write(writer);
-        } else {
-            self.wake(wakes);
-        }
-    }
-
-    #[inline]
-    pub(super) fn wake(&mut self, wakes: &mut Wakes) {
+    pub(super) fn wake(&mut self, later: &mut Deferred) {
         if self.idle {
             self.idle = false;
-            wakes.extend(self.consumer.clone());
+            later.wake_if(self.consumer.clone());
         }
     }
 
@@ -242,24 +213,28 @@ impl OutPipe {
 
     /// Puts back what a broken connection has not written, but for the message that opened it: the next one brings its
     /// own. `begun`: the first was written in part, and is dropped already. Gives back what the pipe is rid of.
-    pub(super) fn put_back(&mut self, mut wire: WireBuf, begun: bool) -> Level {
+    pub(super) fn put_back(&mut self, mut wire: WireBuf, begun: bool, later: &mut Deferred) -> Level {
         let Queue::Wire(queue) = &mut self.queue else { return Level::default() };
         wire.extend(queue);
         let greeted = self.greeted.take() == Some(self.sent) && !begun;
-        let freed = if greeted { wire.drop_first() } else { Level::default() };
+        let freed = if greeted { wire.drop_first(later) } else { Level::default() };
         *queue = wire;
         freed
     }
 
     /// Drops what is queued and not being written; says how many messages.
     #[inline(never)]
-    fn discard(&mut self) -> u64 {
+    fn discard(&mut self, later: &mut Deferred) -> u64 {
         self.greeted = None;
         let queued = match &mut self.queue {
-            Queue::Wire(wire) => wire.drain(),
+            Queue::Wire(wire) => wire.drain(later),
             Queue::Messages(queue) => {
-                let bytes = queue.iter().map(|message| wire_size(&[], message)).sum();
-                Level { messages: mem::take(queue).len(), bytes }
+                let (messages, bytes) =
+                    (queue.len(), queue.iter().map(|message| wire_size(&[], message)).sum());
+                if messages > 0 {
+                    later.discard(mem::take(queue));
+                }
+                Level { messages, bytes }
             }
         };
         self.level.sub(queued.messages, queued.bytes);
@@ -276,59 +251,14 @@ impl OutPipe {
         }
     }
 
-    /// A connection is there, and this writes to it.
-    pub(super) fn connect(&mut self, writer: Box<Writer>) {
-        self.writer = Station::Here(writer);
-    }
-
-    /// Gives the writer to one who has something of his own to write (`more`), or if anything is queued.
-    pub(super) fn lend(&mut self, more: bool) -> Lend {
-        let Station::Here(writer) = &mut self.writer else {
-            if let Station::Lent { asked } = &mut self.writer {
-                *asked = Some(more || *asked == Some(true));
-                return Lend::Busy;
-            }
-            return Lend::Absent;
-        };
-        if writer.wire.is_empty()
+    /// Moves what is queued into `wire`, if that is empty.
+    #[inline]
+    pub(super) fn fetch_into(&mut self, wire: &mut WireBuf) {
+        if wire.is_empty()
             && let Queue::Wire(queue) = &mut self.queue
         {
-            writer.wire.clear();
-            mem::swap(&mut writer.wire, queue);
-        }
-        if writer.is_done() && !more {
-            return Lend::Nothing;
-        }
-        match mem::replace(&mut self.writer, Station::Lent { asked: None }) {
-            Station::Here(writer) => Lend::Writer(writer),
-            other => {
-                self.writer = other;
-                Lend::Absent
-            }
-        }
-    }
-
-    /// Takes the writer back. What is left over is for the connection's task, which knows when there is room.
-    pub(super) fn give_back(&mut self, writer: Box<Writer>, wakes: &mut Wakes) {
-        let Station::Lent { asked } = self.writer else { return };
-        let empty = matches!(&self.queue, Queue::Wire(queue) if queue.is_empty());
-        let left = !empty || !writer.is_done() || !self.control.is_empty() || self.closing.is_some();
-        self.writer = Station::Here(writer);
-        self.idle |= asked.is_some();
-        if left || asked == Some(true) {
-            self.wake(wakes);
-        }
-    }
-
-    /// Takes the writer out for good; `None` while it is lent, and then the consumer is woken when it is back.
-    pub(super) fn disconnect(&mut self) -> Option<Option<Box<Writer>>> {
-        match mem::replace(&mut self.writer, Station::Absent) {
-            Station::Here(writer) => Some(Some(writer)),
-            Station::Absent => Some(None),
-            Station::Lent { .. } => {
-                self.writer = Station::Lent { asked: Some(true) };
-                None
-            }
+            wire.clear();
+            mem::swap(wire, queue);
         }
     }
 
@@ -337,14 +267,5 @@ impl OutPipe {
         if let Queue::Wire(queue) = &mut self.queue {
             queue.shrink();
         }
-        if let Station::Here(writer) = &mut self.writer {
-            writer.wire.shrink();
-            writer.commands.shrink_to_fit();
-        }
-    }
-
-    /// Drops the writer, or has it dropped when it is given back.
-    pub(super) fn abandon(&mut self) {
-        self.writer = Station::Absent;
     }
 }

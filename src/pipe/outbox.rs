@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use crate::message::{Frame, Message};
 use crate::monitor::DropReason;
-use crate::routing::{FanOut, Rotation, Route};
+use crate::routing::{FanOut, PeerKey, Rotation, Route};
 
 use super::budget::Budget;
-use super::out_pipe::{Control, Lend, OutPipe, Queue};
+use super::out_pipe::{Control, OutPipe, Queue};
 use super::wire::BY_REFERENCE;
-use super::{AHEAD, Hwm, Level, MANY, PeerKey, Slot, WaitQueue, Wakes, WireBuf, Writer};
+use super::{AHEAD, Deferred, Hwm, Level, MANY, STEP, Slot, WaitQueue, WireBuf};
 
 /// Messages for each of many peers in a sender's turn: a write for fewer costs more than the messages in it. With 128
 /// instead of 64, 1 PUSH to 1,000 PULL on multi_thread: 120 ns of CPU a message instead of 187, to 8 PULL on
@@ -42,8 +42,6 @@ pub(crate) struct Outbox {
     stamp: u64,
     /// The message being published, encoded once for all.
     encoded: WireBuf,
-    /// A message to an idle connection is written by its sender, who will do nothing before the answer.
-    lockstep: bool,
     /// A sender's turn, and how many messages that is.
     budget: Budget,
     turn: usize,
@@ -81,6 +79,8 @@ impl OutCounters {
 pub(crate) enum Refusal {
     /// All peers that could take it are at their high-water mark.
     Full,
+    /// The one peer that it is for is.
+    PeerFull(PeerKey),
     /// There is no peer to take it.
     NoPeer,
     /// The peer that it names is not there.
@@ -95,13 +95,13 @@ pub(crate) enum Refusal {
     Yield,
 }
 
-/// What [`Outbox::take`] found.
-#[derive(Debug)]
-pub(crate) enum Taken {
+/// What [`Outbox::fetch`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fetched {
     /// Something to write.
-    Writer(Box<Writer>),
-    /// Nothing, or a sender writes it; the connection's task is woken when it has to do something.
-    Idle,
+    Something,
+    /// Nothing; the consumer is woken when there is.
+    Nothing,
     /// Nothing, and there will be nothing any more.
     Finished,
 }
@@ -109,7 +109,7 @@ pub(crate) enum Taken {
 impl Outbox {
     /// `turn` is how many sends in a row a task makes before it lets others run. Without it a
     /// current_thread runtime would never get to write what a busy sender queues.
-    pub(crate) fn new(route: Route, mark: Hwm, turn: usize, lockstep: bool) -> Self {
+    pub(crate) fn new(route: Route, mark: Hwm, turn: usize) -> Self {
         Self {
             pipes: SlotMap::with_key(),
             route,
@@ -123,7 +123,6 @@ impl Outbox {
             matched: Vec::new(),
             stamp: 0,
             encoded: WireBuf::default(),
-            lockstep,
             budget: Budget::new(turn),
             turn,
         }
@@ -134,21 +133,28 @@ impl Outbox {
     }
 
     /// Adds a peer.
-    pub(crate) fn attach(&mut self, mut pipe: OutPipe, wakes: &mut Wakes) -> PeerKey {
+    pub(crate) fn attach(&mut self, mut pipe: OutPipe, later: &mut Deferred) -> PeerKey {
         pipe.hwm = self.mark;
         let key = self.pipes.insert(pipe);
         self.route.writable(key);
-        self.senders.wake_all(wakes);
+        self.senders.wake(usize::MAX, later);
         key
     }
 
     /// Takes a peer out with all that is queued for it; says how many messages that were.
-    pub(crate) fn detach(&mut self, key: PeerKey, wakes: &mut Wakes) -> usize {
+    pub(crate) fn detach(&mut self, key: PeerKey, later: &mut Deferred) -> usize {
         self.route.remove(key);
-        let lost = self.pipes.remove(key).map_or(0, |pipe| pipe.level.messages);
-        // Whoever waits for that peer has to learn that it is gone.
-        self.senders.wake_all(wakes);
+        let Some(pipe) = self.pipes.remove(key) else { return 0 };
+        let lost = pipe.level.messages;
+        later.discard(pipe);
+        self.left(key, later);
         lost
+    }
+
+    /// Whoever waits for that peer has to learn that it is going, and who waits for any, that there are fewer.
+    fn left(&mut self, key: PeerKey, later: &mut Deferred) {
+        self.senders.wake_for(key, usize::MAX, later);
+        self.senders.wake(usize::MAX, later);
     }
 
     /// Sends to the next peer that has room.
@@ -157,7 +163,7 @@ impl Outbox {
         &mut self,
         prefix: &[Frame],
         message: &mut Message,
-        wakes: &mut Wakes,
+        later: &mut Deferred,
     ) -> Result<PeerKey, Refusal> {
         self.turn()?;
         let Route::Balance(ready) = &mut self.route else { return Err(Refusal::NoPeer) };
@@ -173,8 +179,8 @@ impl Outbox {
                 ready.drop_current();
                 continue;
             }
-            self.counters.dropped_full += pipe.push(prefix, message, size);
-            pipe.alert(self.lockstep, wakes);
+            self.counters.dropped_full += pipe.push(prefix, message, size, later);
+            pipe.wake(later);
             ready.advance();
             if ready.len() >= MANY && self.budget.slice().is_multiple_of(AHEAD) {
                 look_ahead(&mut self.pipes, ready);
@@ -191,7 +197,7 @@ impl Outbox {
         key: PeerKey,
         prefix: &[Frame],
         message: &mut Message,
-        wakes: &mut Wakes,
+        later: &mut Deferred,
     ) -> Result<(), Refusal> {
         self.turn()?;
         let size = wire_size(prefix, message);
@@ -201,11 +207,11 @@ impl Outbox {
             Some(pipe) if !pipe.has_room(size) => {
                 pipe.block();
                 self.counters.full += 1;
-                Err(Refusal::Full)
+                Err(Refusal::PeerFull(key))
             }
             Some(pipe) => {
-                self.counters.dropped_full += pipe.push(prefix, message, size);
-                pipe.alert(self.lockstep, wakes);
+                self.counters.dropped_full += pipe.push(prefix, message, size, later);
+                pipe.wake(later);
                 self.spend(size);
                 Ok(())
             }
@@ -213,14 +219,13 @@ impl Outbox {
     }
 
     /// Sends a copy to every peer that the message matches (`invert`: does not match). A full peer
-    /// misses it, counted; with `wait_for_all` nobody gets it then (B5.12). With `only`, no other peer does.
+    /// misses it, counted, or where the route waits for all, nobody gets it then (B5.12). With `only`, no other peer does.
     pub(crate) fn publish(
         &mut self,
         message: &Message,
         only: Option<PeerKey>,
         invert: bool,
-        wait_for_all: bool,
-        wakes: &mut Wakes,
+        later: &mut Deferred,
     ) -> Result<(), Refusal> {
         self.turn()?;
         self.select(message, invert);
@@ -229,7 +234,7 @@ impl Outbox {
         }
         let size = wire_size(&[], message);
         self.spend(size);
-        if wait_for_all && self.block_full(size) {
+        if self.waits_for_all() && self.block_full(size) {
             return Err(Refusal::Full);
         }
         self.encoded.clear();
@@ -241,26 +246,32 @@ impl Outbox {
             let key = self.matched[at];
             let Some(pipe) = self.pipes.get_mut(key) else { continue };
             if pipe.has_room(size) {
-                self.counters.dropped_full += pipe.push_copy(&self.encoded, message, size);
-                pipe.wake(wakes);
+                self.counters.dropped_full += pipe.push_copy(&self.encoded, message, size, later);
+                pipe.wake(later);
             } else {
                 pipe.full += 1;
                 self.counters.full += 1;
-                self.miss(key, wakes);
+                self.miss(key, later);
             }
         }
+        self.encoded.release(later);
         Ok(())
     }
 
+    /// Whether a full subscriber holds the publisher up.
+    fn waits_for_all(&self) -> bool {
+        matches!(&self.route, Route::Fan(fan) if fan.waits_for_all)
+    }
+
     /// A message for a full pipe is dropped. The first since it had room is told to the monitors.
-    pub(crate) fn miss(&mut self, key: PeerKey, wakes: &mut Wakes) {
+    pub(crate) fn miss(&mut self, key: PeerKey, later: &mut Deferred) {
         self.counters.dropped_full += 1;
         let Some(pipe) = self.pipes.get_mut(key) else { return };
         pipe.dropped += 1;
         if !pipe.missed {
             pipe.missed = true;
             self.missing.push(key);
-            wakes.extend(self.reporter.clone());
+            later.wake_if(self.reporter.clone());
         }
     }
 
@@ -307,11 +318,18 @@ impl Outbox {
         any
     }
 
-    /// Whether the peers that a send would go to have room for one more message.
+    /// Whether the peers that a send would go to have room for one more message. One that was found full has none before
+    /// it has fallen to its low-water mark, however small the message.
     pub(crate) fn has_room(&self) -> bool {
+        let least = WireBuf::wire_size(0);
         match &self.route {
             Route::Balance(ready) => {
-                ready.iter().any(|key| self.pipes.get(key).is_some_and(|pipe| pipe.has_room(0)))
+                ready.iter().any(|key| self.pipes.get(key).is_some_and(|pipe| pipe.has_room(least)))
+            }
+            // Whoever subscribes to anything may match.
+            Route::Fan(fan) if fan.waits_for_all => {
+                let mut takers = self.pipes.values().filter(|pipe| pipe.closing.is_none());
+                takers.all(|pipe| pipe.topics.messages == 0 || (!pipe.blocked && pipe.has_room(least)))
             }
             Route::Fan(_) | Route::All | Route::Named(_) | Route::Nothing => true,
         }
@@ -339,52 +357,32 @@ impl Outbox {
         }
     }
 
-    /// A connection to `key` is there, and `writer` writes to it.
-    pub(crate) fn connect(&mut self, key: PeerKey, writer: Box<Writer>) {
-        if let Some(pipe) = self.pipes.get_mut(key) {
-            pipe.connect(writer);
-        }
-    }
-
-    /// For the connection's task: takes the writer, with what is queued. With `more` it gets it although nothing
-    /// is, for something of its own.
-    pub(crate) fn take(
+    /// For the consumer behind a connection: takes what is queued, if `wire` is empty, and the subscriptions that wait;
+    /// who does not want those finds that something is there. Where there is nothing, `waker` is woken for more. Says,
+    /// too, until when what is queued is written if the pipe is closing.
+    pub(crate) fn fetch(
         &mut self,
         key: PeerKey,
-        more: bool,
-        control: &mut Vec<Control>,
+        wire: &mut WireBuf,
+        control: Option<&mut Vec<Control>>,
         waker: &Waker,
-    ) -> Taken {
-        let Some(pipe) = self.pipes.get_mut(key) else { return Taken::Finished };
+    ) -> (Fetched, Option<Instant>) {
+        let Some(pipe) = self.pipes.get_mut(key) else { return (Fetched::Finished, None) };
         pipe.listen(waker);
-        control.extend(pipe.control.drain(..));
-        match pipe.lend(more || !control.is_empty()) {
-            Lend::Writer(writer) => Taken::Writer(writer),
-            Lend::Nothing if pipe.closing.is_some() => Taken::Finished,
-            Lend::Nothing => {
-                pipe.idle = true;
-                Taken::Idle
-            }
-            Lend::Busy => Taken::Idle,
-            Lend::Absent => Taken::Finished,
+        let control_waits = !pipe.control.is_empty();
+        if let Some(control) = control {
+            control.extend(pipe.control.drain(..pipe.control.len().min(STEP)));
         }
-    }
-
-    /// Takes the writer back, and credits what it has written.
-    pub(crate) fn give_back(&mut self, key: PeerKey, mut writer: Box<Writer>, wakes: &mut Wakes) {
-        let written = std::mem::take(&mut writer.written);
-        if let Some(pipe) = self.pipes.get_mut(key) {
-            pipe.give_back(writer, wakes);
-        }
-        self.credit(key, written, wakes);
-    }
-
-    /// The connection has ended: takes its writer out. `None` while a sender writes; `waker` is woken then.
-    pub(crate) fn disconnect(&mut self, key: PeerKey, waker: &Waker) -> Option<WireBuf> {
-        let Some(pipe) = self.pipes.get_mut(key) else { return Some(WireBuf::default()) };
-        pipe.listen(waker);
-        let writer = pipe.disconnect()?;
-        Some(writer.map_or_else(WireBuf::default, |writer| writer.into_unwritten()))
+        pipe.fetch_into(wire);
+        let fetched = if !wire.is_empty() || control_waits {
+            Fetched::Something
+        } else if pipe.closing.is_some() {
+            Fetched::Finished
+        } else {
+            pipe.idle = true;
+            Fetched::Nothing
+        };
+        (fetched, pipe.closing)
     }
 
     /// Gives up memory that an idle peer does not need.
@@ -394,10 +392,11 @@ impl Outbox {
         }
     }
 
-    /// The connection to `key` is no more.
-    pub(crate) fn abandon(&mut self, key: PeerKey) {
+    /// The connection to `key` is no more: nobody is woken for it.
+    pub(crate) fn abandon(&mut self, key: PeerKey, later: &mut Deferred) {
         if let Some(pipe) = self.pipes.get_mut(key) {
-            pipe.abandon();
+            pipe.idle = false;
+            later.discard(pipe.consumer.take());
         }
     }
 
@@ -407,9 +406,9 @@ impl Outbox {
         key: PeerKey,
         consumed: Level,
         into: &mut VecDeque<Message>,
-        wakes: &mut Wakes,
+        later: &mut Deferred,
     ) {
-        self.credit(key, consumed, wakes);
+        self.credit(key, consumed, later);
         if let Some(pipe) = self.pipes.get_mut(key)
             && let Queue::Messages(queue) = &mut pipe.queue
         {
@@ -428,34 +427,34 @@ impl Outbox {
         key: PeerKey,
         consumed: Level,
         into: &mut VecDeque<Message>,
-        wakes: &mut Wakes,
+        later: &mut Deferred,
     ) {
-        self.pull(key, consumed, into, wakes);
+        self.pull(key, consumed, into, later);
         let fetched = self.pipes.get(key).map_or_else(Level::default, OutPipe::level);
-        self.credit(key, fetched, wakes);
+        self.credit(key, fetched, later);
     }
 
     /// The consumer is done with this much of a pipe.
-    pub(crate) fn credit(&mut self, key: PeerKey, written: Level, wakes: &mut Wakes) {
+    pub(crate) fn credit(&mut self, key: PeerKey, written: Level, later: &mut Deferred) {
         if let Some(pipe) = self.pipes.get_mut(key) {
             let messages = count(written.messages);
             self.counters.sent += messages;
             pipe.sent += messages;
-            self.free(key, written, wakes);
+            self.free(key, written, later);
         }
     }
 
     /// Room has come free in a pipe.
-    fn free(&mut self, key: PeerKey, freed: Level, wakes: &mut Wakes) {
+    fn free(&mut self, key: PeerKey, freed: Level, later: &mut Deferred) {
         let Some(pipe) = self.pipes.get_mut(key) else { return };
         pipe.level.sub(freed.messages, freed.bytes);
         if pipe.level.is_low(pipe.hwm) {
-            self.open(key, wakes);
+            self.open(key, later);
         }
     }
 
     /// A pipe has room for those who wait.
-    fn open(&mut self, key: PeerKey, wakes: &mut Wakes) {
+    fn open(&mut self, key: PeerKey, later: &mut Deferred) {
         let Some(pipe) = self.pipes.get_mut(key) else { return };
         pipe.missed = false;
         if pipe.blocked {
@@ -466,20 +465,20 @@ impl Outbox {
         }
         // Also where it was not found full: those woken for the last room have filled it without
         // looking again, and others still wait.
+        let room = pipe.hwm.messages.saturating_sub(pipe.level.messages);
         match self.route {
-            Route::Balance(_) => {
-                self.senders.wake(pipe.hwm.messages.saturating_sub(pipe.level.messages), wakes);
-            }
-            // Each waits for a peer of its own, or for all.
-            _ => self.senders.wake_all(wakes),
+            Route::Balance(_) => self.senders.wake(room, later),
+            Route::Named(_) | Route::Nothing => self.senders.wake_for(key, room, later),
+            // Each waits for all.
+            Route::Fan(_) | Route::All => self.senders.wake(usize::MAX, later),
         }
     }
 
-    /// Puts back what a broken connection had not written; says what it took along: messages that
-    /// may have been written in part are dropped, whole and counted (C6.5).
-    pub(crate) fn put_back(&mut self, key: PeerKey, mut wire: WireBuf, wakes: &mut Wakes) -> usize {
-        let (lost, bytes) = wire.drop_partial();
-        self.free(key, Level { messages: lost, bytes }, wakes);
+    /// Puts back what a broken connection had not written. What it had `begun` to write is dropped already, whole, and
+    /// counted (C6.5).
+    pub(crate) fn put_back(&mut self, key: PeerKey, wire: WireBuf, begun: Level, later: &mut Deferred) {
+        self.free(key, begun, later);
+        let lost = begun.messages;
         self.counters.dropped_disconnect += count(lost);
         if let Some(pipe) = self.pipes.get_mut(key) {
             pipe.dropped += count(lost);
@@ -488,66 +487,65 @@ impl Outbox {
             pipe.topics = Level::default();
             pipe.consumer = None;
             pipe.idle = false;
-            let freed = pipe.put_back(wire, lost > 0);
-            self.free(key, freed, wakes);
+            let freed = pipe.put_back(wire, lost > 0, later);
+            self.free(key, freed, later);
         }
-        lost
     }
 
     /// Connects an inproc pipe to its receiver; gives back the pipe's mark.
-    pub(crate) fn link(&mut self, key: PeerKey, theirs: Hwm, receiver: Waker, wakes: &mut Wakes) -> Hwm {
+    pub(crate) fn link(&mut self, key: PeerKey, theirs: Hwm, receiver: Waker, later: &mut Deferred) -> Hwm {
         if let Some(pipe) = self.pipes.get_mut(key) {
             pipe.consumer = Some(receiver);
             pipe.idle = true;
             if pipe.level.messages > 0 {
-                pipe.wake(wakes);
+                pipe.wake(later);
             }
         }
-        self.set_theirs(key, theirs, wakes)
+        self.set_theirs(key, theirs, later)
     }
 
     /// The receiver's mark of an inproc pipe; gives back the pipe's, which is both summed (C2.2).
-    pub(crate) fn set_theirs(&mut self, key: PeerKey, theirs: Hwm, wakes: &mut Wakes) -> Hwm {
+    pub(crate) fn set_theirs(&mut self, key: PeerKey, theirs: Hwm, later: &mut Deferred) -> Hwm {
         let hwm = self.mark.sum(theirs);
         if let Some(pipe) = self.pipes.get_mut(key) {
             pipe.theirs = theirs;
             pipe.hwm = hwm;
             // C2.3: a sender that waits at the smaller limit goes on.
             if pipe.has_room(0) {
-                self.open(key, wakes);
+                self.open(key, later);
             }
         }
         hwm
     }
 
     /// Changes the mark of all pipes. What is queued beyond a lower one stays (C4.1, C4.2).
-    pub(crate) fn set_mark(&mut self, mark: Hwm, wakes: &mut Wakes) {
+    pub(crate) fn set_mark(&mut self, mark: Hwm, later: &mut Deferred) {
         self.mark = mark;
         self.turn = mark.turn();
         self.budget = Budget::new(self.turn);
         for key in self.pipes.keys().collect::<Vec<_>>() {
             let theirs = self.pipes[key].theirs;
-            self.set_theirs(key, theirs, wakes);
+            self.set_theirs(key, theirs, later);
         }
     }
 
     /// Takes no more messages for `key`; what is queued is written until `deadline`.
-    pub(crate) fn close_pipe(&mut self, key: PeerKey, deadline: Instant, wakes: &mut Wakes) {
+    pub(crate) fn close_pipe(&mut self, key: PeerKey, deadline: Instant, later: &mut Deferred) {
         self.route.remove(key);
         if let Some(pipe) = self.pipes.get_mut(key) {
             pipe.closing = Some(pipe.closing.map_or(deadline, |earlier| earlier.min(deadline)));
-            wakes.extend(pipe.consumer.clone());
+            later.wake_if(pipe.consumer.clone());
         }
-        self.senders.wake_all(wakes);
+        self.left(key, later);
     }
 
     /// Takes no more messages at all.
-    pub(crate) fn close(&mut self, deadline: Instant, wakes: &mut Wakes) {
+    pub(crate) fn close(&mut self, deadline: Instant, later: &mut Deferred) {
         self.closed = true;
         for key in self.pipes.keys().collect::<Vec<_>>() {
-            self.close_pipe(key, deadline, wakes);
+            self.close_pipe(key, deadline, later);
         }
-        self.senders.wake_all(wakes);
+        self.senders.wake_all(later);
     }
 
     /// After a refusal: queues the sender up where waiting helps, and says whether it does.
@@ -556,13 +554,14 @@ impl Outbox {
         refusal: Refusal,
         slot: &mut Slot,
         waker: &Waker,
-        wakes: &mut Wakes,
+        later: &mut Deferred,
     ) -> bool {
         match refusal {
-            Refusal::Yield => wakes.push(waker.clone()),
-            Refusal::Full | Refusal::NoPeer => self.senders.wait(slot, waker),
+            Refusal::Yield => later.wake(waker.clone()),
+            Refusal::Full | Refusal::NoPeer => self.senders.wait(slot, None, waker, later),
+            Refusal::PeerFull(peer) => self.senders.wait(slot, Some(peer), waker, later),
             Refusal::Unroutable | Refusal::OutOfTurn | Refusal::Subscription | Refusal::Closed => {
-                self.senders.done(slot);
+                self.senders.done(slot, later);
                 return false;
             }
         }
@@ -570,7 +569,7 @@ impl Outbox {
     }
 
     /// A peer holds one topic more, or less.
-    pub(crate) fn count_topic(&mut self, key: PeerKey, more: bool, bytes: usize, wakes: &mut Wakes) {
+    pub(crate) fn count_topic(&mut self, key: PeerKey, more: bool, bytes: usize, later: &mut Deferred) {
         if let Some(pipe) = self.pipes.get_mut(key) {
             if more {
                 pipe.topics.add(1, bytes);
@@ -578,7 +577,7 @@ impl Outbox {
                 pipe.topics.sub(1, bytes);
             }
             // Whoever waits for subscribers looks again.
-            self.senders.wake_all(wakes);
+            self.senders.wake(usize::MAX, later);
         }
     }
 

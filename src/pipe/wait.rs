@@ -2,32 +2,56 @@
 //!
 //! A [`WaitQueue`] lives under the same mutex as what its tasks wait for, so "look, find nothing,
 //! queue up" is one step. Whoever makes room takes wakers out under the lock and fires them after
-//! it ([`Wakes`]). A task that was woken but goes away instead of looking again passes the wake-up on.
+//! it ([`Deferred`]). A task that was woken but goes away instead of looking again passes the wake-up on.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::task::Waker;
 
-use super::Writer;
+use slotmap::SlotMap;
 
-/// The tasks waiting, oldest first.
+use super::Deferred;
+use crate::routing::PeerKey;
+
+slotmap::new_key_type! {
+    /// One waiting task, until it is woken.
+    struct WaiterKey;
+}
+
+/// The tasks waiting, oldest first: for anything, or for one peer. Joining and leaving cost the same however many wait.
 #[derive(Debug, Default)]
 pub(crate) struct WaitQueue {
-    queue: VecDeque<Waiter>,
-    next: u64,
+    waiters: SlotMap<WaiterKey, Waiter>,
+    anything: Line,
+    /// Those who wait for one peer; a line of nobody is not kept.
+    peers: HashMap<PeerKey, Line>,
+}
+
+/// The ends of a list that goes through the waiters.
+#[derive(Debug, Default, Clone, Copy)]
+struct Line {
+    first: Option<WaiterKey>,
+    last: Option<WaiterKey>,
 }
 
 #[derive(Debug)]
 struct Waiter {
-    id: u64,
     waker: Waker,
     bystander: bool,
+    before: Option<WaiterKey>,
+    behind: Option<WaiterKey>,
 }
 
 /// One waiter's place in a [`WaitQueue`]; its owner calls [`WaitQueue::forget`] when it goes away.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
-    place: Option<u64>,
+    place: Option<Place>,
     bystander: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    key: WaiterKey,
+    peer: Option<PeerKey>,
 }
 
 impl Slot {
@@ -44,125 +68,189 @@ impl Slot {
 }
 
 impl WaitQueue {
-    /// Queues the waiter up, or refreshes its waker where it is queued already.
-    pub(crate) fn wait(&mut self, slot: &mut Slot, waker: &Waker) {
-        if let Some(id) = slot.place
-            && let Some(queued) = self.queue.iter_mut().find(|queued| queued.id == id)
+    /// Queues the waiter up, or refreshes its waker where it is queued already; with `peer`, for that one alone.
+    pub(crate) fn wait(
+        &mut self,
+        slot: &mut Slot,
+        peer: Option<PeerKey>,
+        waker: &Waker,
+        later: &mut Deferred,
+    ) {
+        if let Some(place) = slot.place
+            && place.peer == peer
+            && let Some(waiter) = self.waiters.get_mut(place.key)
         {
-            queued.waker.clone_from(waker);
+            if !waiter.waker.will_wake(waker) {
+                later.discard(std::mem::replace(&mut waiter.waker, waker.clone()));
+            }
             return;
         }
-        self.next = self.next.wrapping_add(1);
-        slot.place = Some(self.next);
-        self.queue.push_back(Waiter { id: self.next, waker: waker.clone(), bystander: slot.bystander });
+        self.done(slot, later);
+        let line = self.line(peer);
+        let before = line.last;
+        let (waker, bystander) = (waker.clone(), slot.bystander);
+        let key = self.waiters.insert(Waiter { waker, bystander, before, behind: None });
+        match before.and_then(|before| self.waiters.get_mut(before)) {
+            Some(before) => before.behind = Some(key),
+            None => self.line(peer).first = Some(key),
+        }
+        self.line(peer).last = Some(key);
+        slot.place = Some(Place { key, peer });
+    }
+
+    fn line(&mut self, peer: Option<PeerKey>) -> &mut Line {
+        match peer {
+            None => &mut self.anything,
+            Some(peer) => self.peers.entry(peer).or_default(),
+        }
     }
 
     /// Takes out up to `count` wakers, and those of the bystanders before them.
     #[inline]
-    pub(crate) fn wake(&mut self, count: usize, wakes: &mut Wakes) {
-        if !self.queue.is_empty() {
-            self.wake_some(count, wakes);
+    pub(crate) fn wake(&mut self, count: usize, later: &mut Deferred) {
+        if self.anything.first.is_some() {
+            self.wake_some(None, count, later);
         }
     }
 
-    fn wake_some(&mut self, mut count: usize, wakes: &mut Wakes) {
+    /// As [`wake`](Self::wake), of those who wait for this peer.
+    #[inline]
+    pub(crate) fn wake_for(&mut self, peer: PeerKey, count: usize, later: &mut Deferred) {
+        if !self.peers.is_empty() && self.peers.contains_key(&peer) {
+            self.wake_some(Some(peer), count, later);
+        }
+    }
+
+    fn wake_some(&mut self, peer: Option<PeerKey>, mut count: usize, later: &mut Deferred) {
         while count > 0
-            && let Some(waiter) = self.queue.pop_front()
+            && let Some(first) = self.line(peer).first
+            && let Some(waiter) = self.take(Place { key: first, peer })
         {
             count -= usize::from(!waiter.bystander);
-            wakes.push(waiter.waker);
+            later.wake(waiter.waker);
         }
     }
 
     /// Takes out all wakers.
-    pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
-        self.wake(usize::MAX, wakes);
+    pub(crate) fn wake_all(&mut self, later: &mut Deferred) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        self.wake(usize::MAX, later);
+        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.wake_for(peer, usize::MAX, later);
+        }
     }
 
     /// Gives the place up because the waiter found what it waited for.
     #[inline]
-    pub(crate) fn done(&mut self, slot: &mut Slot) {
-        if let Some(id) = slot.place.take() {
-            self.leave(id);
+    pub(crate) fn done(&mut self, slot: &mut Slot, later: &mut Deferred) {
+        if let Some(place) = slot.place.take()
+            && let Some(waiter) = self.take(place)
+        {
+            later.discard(waiter.waker);
         }
-    }
-
-    fn leave(&mut self, id: u64) {
-        self.queue.retain(|queued| queued.id != id);
     }
 
     /// Gives the place up because the waiter goes away; a wake-up it had got goes to the next.
-    pub(crate) fn forget(&mut self, slot: &mut Slot, wakes: &mut Wakes) {
-        if let Some(id) = slot.place.take() {
-            match self.queue.iter().position(|queued| queued.id == id) {
-                Some(at) => drop(self.queue.remove(at)),
-                None => self.wake(1, wakes),
-            }
+    pub(crate) fn forget(&mut self, slot: &mut Slot, later: &mut Deferred) {
+        let Some(place) = slot.place.take() else { return };
+        match self.take(place) {
+            Some(waiter) => later.discard(waiter.waker),
+            None => match place.peer {
+                None => self.wake(1, later),
+                Some(peer) => self.wake_for(peer, 1, later),
+            },
         }
+    }
+
+    /// Takes a waiter out of its line, if it is still there.
+    fn take(&mut self, place: Place) -> Option<Waiter> {
+        let waiter = self.waiters.remove(place.key)?;
+        match waiter.before.and_then(|before| self.waiters.get_mut(before)) {
+            Some(before) => before.behind = waiter.behind,
+            None => self.line(place.peer).first = waiter.behind,
+        }
+        match waiter.behind.and_then(|behind| self.waiters.get_mut(behind)) {
+            Some(behind) => behind.before = waiter.before,
+            None => self.line(place.peer).last = waiter.before,
+        }
+        if let Some(peer) = place.peer
+            && self.line(place.peer).first.is_none()
+        {
+            self.peers.remove(&peer);
+        }
+        Some(waiter)
     }
 }
 
-/// What has to be done after a lock: wakers taken out under it, because waking runs scheduler code, and a
-/// [`Writer`], because writing is a system call.
-#[derive(Debug, Default)]
-#[must_use = "tasks sleep on until their wakers are fired"]
-pub(crate) struct Wakes {
-    // Almost always one; then nothing is allocated.
-    first: Option<Waker>,
-    rest: Vec<Waker>,
-    writer: Option<Box<Writer>>,
-}
+#[cfg(all(test, not(sinew_loom)))]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
 
-impl Wakes {
-    pub(crate) const fn new() -> Self {
-        Self { first: None, rest: Vec::new(), writer: None }
-    }
+    use super::*;
 
-    #[inline]
-    pub(crate) fn push(&mut self, waker: Waker) {
-        if self.first.is_none() {
-            self.first = Some(waker);
-        } else {
-            self.rest.push(waker);
+    /// Notes in which order it was woken; `usize::MAX` before that.
+    struct Ticket(Arc<AtomicUsize>, AtomicUsize);
+
+    impl Wake for Ticket {
+        fn wake(self: Arc<Self>) {
+            self.1.store(self.0.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 
-    #[inline]
-    pub(crate) fn extend(&mut self, waker: Option<Waker>) {
-        if let Some(waker) = waker {
-            self.push(waker);
-        }
+    fn wait(
+        queue: &mut WaitQueue,
+        slot: &mut Slot,
+        peer: Option<PeerKey>,
+        turns: &Arc<AtomicUsize>,
+    ) -> Arc<Ticket> {
+        let ticket = Arc::new(Ticket(turns.clone(), AtomicUsize::new(usize::MAX)));
+        let mut later = Deferred::new();
+        queue.wait(slot, peer, &ticket.clone().into(), &mut later);
+        later.run();
+        ticket
     }
 
-    /// Whether it has a writer already: one is all that it writes with.
-    pub(super) const fn will_write(&self) -> bool {
-        self.writer.is_some()
+    fn wake(queue: &mut WaitQueue, peer: Option<PeerKey>, count: usize) {
+        let mut later = Deferred::new();
+        match peer {
+            None => queue.wake(count, &mut later),
+            Some(peer) => queue.wake_for(peer, count, &mut later),
+        }
+        later.run();
     }
 
-    /// Has what is with this writer written.
-    pub(super) fn write(&mut self, writer: Box<Writer>) {
-        self.writer = Some(writer);
+    #[test]
+    fn the_oldest_are_woken_first_and_only_those_of_the_peer() {
+        let mut keys = SlotMap::<PeerKey, ()>::with_key();
+        let (here, there) = (Some(keys.insert(())), Some(keys.insert(())));
+        let (mut queue, turns) = (WaitQueue::default(), Arc::default());
+        let mut slots = [(); 5].map(|()| Slot::default());
+        let places = [here, there, None, here, here];
+        let tickets: Vec<_> = (0..5).map(|at| wait(&mut queue, &mut slots[at], places[at], &turns)).collect();
+        wake(&mut queue, here, 2);
+        wake(&mut queue, None, 9);
+        let order: Vec<_> = tickets.iter().map(|ticket| ticket.1.load(Ordering::Relaxed)).collect();
+        assert_eq!(order, [0, usize::MAX, 2, 1, usize::MAX]);
+        wake(&mut queue, here, 1);
+        wake(&mut queue, there, 1);
+        assert!(queue.waiters.is_empty() && queue.peers.is_empty() && queue.anything.first.is_none());
     }
 
-    /// Wakes them; call it after the lock is released.
-    #[inline]
-    pub(crate) fn fire(self) {
-        if self.first.is_some() || self.writer.is_some() {
-            self.fire_all();
-        } else {
-            // Nothing to drop: `rest` is only ever behind `first`. Looking would be two calls a message.
-            std::mem::forget(self);
-        }
-    }
-
-    #[inline(never)]
-    fn fire_all(self) {
-        if let Some(writer) = self.writer {
-            writer.write_and_return();
-        }
-        if let Some(waker) = self.first {
-            waker.wake();
-            self.rest.into_iter().for_each(Waker::wake);
-        }
+    #[test]
+    fn a_place_in_the_middle_is_given_up_and_a_wake_up_that_came_too_late_passed_on() {
+        let (mut queue, turns) = (WaitQueue::default(), Arc::default());
+        let mut slots = [(); 4].map(|()| Slot::default());
+        let tickets: Vec<_> = slots.iter_mut().map(|slot| wait(&mut queue, slot, None, &turns)).collect();
+        let mut later = Deferred::new();
+        queue.forget(&mut slots[1], &mut later);
+        queue.wake(1, &mut later);
+        queue.forget(&mut slots[0], &mut later);
+        later.run();
+        let order: Vec<_> = tickets.iter().map(|ticket| ticket.1.load(Ordering::Relaxed)).collect();
+        assert_eq!(order, [0, usize::MAX, 1, usize::MAX]);
     }
 }

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-use super::Level;
+use super::{Deferred, Level};
 use crate::message::Frame;
 use crate::proto::frame::{self, Header};
 
@@ -42,7 +42,7 @@ impl WireBuf {
     }
 
     /// Whether payloads lie beside the buffer.
-    pub(super) fn has_large(&self) -> bool {
+    pub(crate) fn has_large(&self) -> bool {
         !self.large.is_empty()
     }
 
@@ -103,16 +103,23 @@ impl WireBuf {
     }
 
     /// Drops everything; says how much that was.
-    pub(crate) fn drain(&mut self) -> Level {
+    pub(crate) fn drain(&mut self, later: &mut Deferred) -> Level {
         let large: usize = self.large.iter().map(|(_, payload)| payload.len()).sum();
-        let bytes = self.bytes.len() - self.pos + large;
-        let messages = self.advance(bytes);
+        let (messages, bytes) = (self.messages, self.bytes.len() - self.pos + large);
+        self.release(later);
         self.clear();
         Level { messages, bytes }
     }
 
+    /// Has the payloads dropped that lie beside the buffer, which is spent.
+    pub(super) fn release(&mut self, later: &mut Deferred) {
+        if !self.large.is_empty() {
+            later.discard(std::mem::take(&mut self.large));
+        }
+    }
+
     /// Gives up the memory of an empty one.
-    pub(super) fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         if self.is_empty() && self.frame_left == 0 && !self.more {
             *self = Self::default();
         }
@@ -161,6 +168,24 @@ impl WireBuf {
         count
     }
 
+    /// The frames that are not consumed, each as header and payload; only where the front is at a frame's begin.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let (mut at, mut large) = (self.pos, self.large.iter().peekable());
+        std::iter::from_fn(move || {
+            let rest = self.bytes.get(at..)?;
+            let Header { header_len, len, .. } = Header::parse(rest).ok().flatten()?;
+            at += header_len;
+            let payload = match large.next_if(|(place, _)| *place == at) {
+                Some((_, payload)) => payload.as_ref(),
+                None => {
+                    at += len;
+                    rest.get(header_len..header_len + len)?
+                }
+            };
+            Some((rest.get(..header_len)?, payload))
+        })
+    }
+
     /// Consumes `count` bytes from the front; says how many messages ended within them.
     pub(crate) fn advance(&mut self, mut count: usize) -> usize {
         // Nearly always all of it was written, and nobody needs to walk it.
@@ -203,7 +228,8 @@ impl WireBuf {
     }
 
     /// Drops the first message, of which nothing is consumed; says how much that was.
-    pub(super) fn drop_first(&mut self) -> Level {
+    pub(super) fn drop_first(&mut self, later: &mut Deferred) -> Level {
+        later.discard(self.large.front().cloned());
         self.next_frame();
         let (messages, bytes) = self.drop_partial();
         Level { messages, bytes }

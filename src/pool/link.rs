@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use crate::socket::{Router, RouterBuilder};
+use crate::patterns::{Router, RouterBuilder};
 
-/// After how much silence a client asks whether its broker is there, and after how much it gives it up. A worker has
+/// After how much silence a client asks whether its broker is there, and after how much more it gives it up. A worker has
 /// heartbeats of its own, at the pace of its broker.
-const HEARTBEAT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(6));
+const HEARTBEAT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(4));
 
 /// For a client: what is on its way is limited by what may be open at a time, so nothing waits for room while it holds
 /// a lock.

@@ -72,6 +72,17 @@ impl Header {
     }
 }
 
+/// The frames in `input`, each as header and body; what is not a whole frame ends it.
+pub(crate) fn split_all(mut input: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    std::iter::from_fn(move || {
+        let header = Header::parse(input).ok().flatten()?;
+        let (body, rest) = header.split(input)?;
+        let header = input.get(..header.header_len)?;
+        input = rest;
+        Some((header, body))
+    })
+}
+
 /// Appends the header of a body of `len` bytes, in the short form where it fits.
 #[inline]
 pub(crate) fn put_header(out: &mut Vec<u8>, flags: u8, len: usize) {

@@ -13,8 +13,10 @@ use super::{HandshakeError, ProtocolError, SocketType, command, greeting};
 pub(crate) struct Config {
     /// The type of our socket.
     pub(crate) socket_type: SocketType,
-    /// Our identity; empty for none.
-    pub(crate) identity: Bytes,
+    /// Which types of sockets it may talk to.
+    pub(crate) peers: &'static [SocketType],
+    /// Our identity; empty for none. `None`: our type announces none.
+    pub(crate) identity: Option<Bytes>,
     /// What the application tells its peers; names begin with `X-`.
     pub(crate) properties: Vec<(String, Bytes)>,
     /// The largest command body a peer may send.
@@ -40,6 +42,7 @@ pub(crate) struct Peer {
 #[derive(Debug)]
 pub(crate) struct Handshake {
     socket_type: SocketType,
+    peers: &'static [SocketType],
     max_frame: usize,
     mechanism: Box<dyn Mechanism>,
     output: Vec<u8>,
@@ -57,13 +60,13 @@ enum State {
 impl Handshake {
     /// Begins; the greeting is ready to be written.
     pub(crate) fn new(config: Config) -> Self {
-        let Config { socket_type, identity, properties, max_handshake_frame, security } = config;
+        let Config { socket_type, peers, identity, properties, max_handshake_frame, security } = config;
         let mut metadata = Vec::new();
         Metadata { socket_type, identity, properties }.put(&mut metadata);
         let mechanism = security.mechanism(metadata);
         let output = greeting::encode(mechanism.name(), mechanism.is_server()).to_vec();
         let state = State::Greeting;
-        Self { socket_type, max_frame: max_handshake_frame, mechanism, output, state }
+        Self { socket_type, peers, max_frame: max_handshake_frame, mechanism, output, state }
     }
 
     /// Takes what it can from `buf`. With the peer it returns, the handshake is over, and what is
@@ -100,6 +103,7 @@ impl Handshake {
                         return Ok(None);
                     };
                     if let Some(Metadata { socket_type, identity, properties }) = self.on_command(&body)? {
+                        let identity = identity.unwrap_or_default();
                         return Ok(Some(Peer { minor, socket_type, identity, properties }));
                     }
                 }
@@ -149,7 +153,7 @@ impl Handshake {
             return Ok(None);
         };
         let (ours, theirs) = (self.socket_type, metadata.socket_type);
-        if !ours.accepts(theirs) {
+        if !self.peers.contains(&theirs) {
             return Err(ProtocolError::IncompatibleSocket { ours, theirs }.into());
         }
         Ok(Some(metadata))
@@ -162,14 +166,14 @@ mod tests {
 
     use super::*;
     use crate::proto::frame::{COMMAND, put_header};
-    use crate::proto::socket_type::tests::ALL;
-
+    use crate::proto::tests::{ALL, peers};
     const MAX_FRAME: usize = 1000;
 
     fn side(socket_type: SocketType) -> Handshake {
         Handshake::new(Config {
             socket_type,
-            identity: Bytes::new(),
+            peers: peers(socket_type),
+            identity: socket_type.has_identity().then(Bytes::new),
             properties: Vec::new(),
             max_handshake_frame: MAX_FRAME,
             security: Security::Null,
@@ -246,10 +250,10 @@ mod tests {
             for theirs in ALL {
                 let mut side = greeted(ours, 1);
                 let mut metadata = Vec::new();
-                let (identity, properties) = (Bytes::new(), Vec::new());
+                let (identity, properties) = (None, Vec::new());
                 Metadata { socket_type: theirs, identity, properties }.put(&mut metadata);
                 let result = side.input(&mut BytesMut::from(&ready(&metadata)[..]));
-                if ours.accepts(theirs) {
+                if peers(ours).contains(&theirs) {
                     assert_eq!(result.unwrap().unwrap().socket_type, theirs);
                     assert_eq!(side.output(), b"");
                 } else {

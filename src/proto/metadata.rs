@@ -10,8 +10,8 @@ use super::{ProtocolError, SocketType};
 pub(crate) struct Metadata {
     /// The type of its socket.
     pub(crate) socket_type: SocketType,
-    /// Its identity; empty where it has none, or its type announces none.
-    pub(crate) identity: Bytes,
+    /// Its identity, which may be empty; `None` where it announces none.
+    pub(crate) identity: Option<Bytes>,
     /// All other properties, in their order and spelling.
     pub(crate) properties: Vec<(String, Bytes)>,
 }
@@ -44,16 +44,16 @@ impl Metadata {
             }
         }
         let socket_type = socket_type.ok_or(ProtocolError::MissingSocketType)?;
-        let identity = identity.filter(|_| socket_type.announces_identity()).unwrap_or_default();
-        Ok(Self { socket_type, identity: Bytes::copy_from_slice(identity), properties })
+        let identity = identity.filter(|_| socket_type.has_identity()).map(Bytes::copy_from_slice);
+        Ok(Self { socket_type, identity, properties })
     }
 
     /// Appends the property list that says this. What breaks the rules of [`is_name`] and
     /// [`is_identity`] was refused when the socket was configured, and is left out here.
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_property(out, SOCKET_TYPE, self.socket_type.name().as_bytes());
-        if self.socket_type.announces_identity() {
-            put_property(out, IDENTITY, &self.identity);
+        if let Some(identity) = &self.identity {
+            put_property(out, IDENTITY, identity);
         }
         for (name, value) in &self.properties {
             put_property(out, name.as_bytes(), value);
@@ -101,7 +101,8 @@ mod tests {
     use super::*;
 
     fn metadata(socket_type: SocketType, identity: &'static [u8]) -> Metadata {
-        Metadata { socket_type, identity: Bytes::from_static(identity), properties: Vec::new() }
+        let identity = socket_type.has_identity().then(|| Bytes::from_static(identity));
+        Metadata { socket_type, identity, properties: Vec::new() }
     }
 
     fn list(metadata: &Metadata) -> Vec<u8> {
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn a5_7_the_longest_identity_is_accepted() {
         let mut expected = metadata(SocketType::Dealer, b"");
-        expected.identity = vec![1; 255].into();
+        expected.identity = Some(vec![1; 255].into());
         assert_eq!(Metadata::parse(&list(&expected)), Ok(expected));
     }
 

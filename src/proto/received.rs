@@ -38,12 +38,10 @@ impl Received {
     pub(crate) fn of(messages: impl IntoIterator<Item = Message>) -> Self {
         let mut received = Self::default();
         for message in messages {
-            let mut wire = crate::pipe::WireBuf::default();
-            wire.push(message.frames());
-            let mut slices = [std::io::IoSlice::new(&[]); 8];
-            let count = wire.io_slices(&mut slices, usize::MAX);
-            let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
-            received.push(bytes.into(), 1);
+            let mut wire = Vec::new();
+            super::frame::put_header(&mut wire, 0, message.first().len());
+            wire.extend_from_slice(message.first());
+            received.push(wire.into(), 1);
         }
         received
     }

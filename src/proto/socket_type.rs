@@ -68,25 +68,8 @@ impl SocketType {
         })
     }
 
-    /// Whether a socket of this type may talk to one of type `peer`.
-    #[must_use]
-    pub const fn accepts(self, peer: Self) -> bool {
-        match self {
-            Self::Pair => matches!(peer, Self::Pair),
-            Self::Pub | Self::XPub => matches!(peer, Self::Sub | Self::XSub),
-            Self::Sub | Self::XSub => matches!(peer, Self::Pub | Self::XPub),
-            Self::Req => matches!(peer, Self::Rep | Self::Router),
-            Self::Rep => matches!(peer, Self::Req | Self::Dealer),
-            Self::Dealer => matches!(peer, Self::Rep | Self::Dealer | Self::Router),
-            Self::Router => matches!(peer, Self::Req | Self::Dealer | Self::Router),
-            Self::Pull => matches!(peer, Self::Push),
-            Self::Push => matches!(peer, Self::Pull),
-        }
-    }
-
-    /// Whether it tells its peers an identity, and whether one is heeded when it does.
-    #[must_use]
-    pub(crate) const fn announces_identity(self) -> bool {
+    /// Whether an identity of such a peer is heeded (A5.7).
+    pub(crate) const fn has_identity(self) -> bool {
         matches!(self, Self::Req | Self::Dealer | Self::Router)
     }
 }
@@ -94,55 +77,5 @@ impl SocketType {
 impl fmt::Display for SocketType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use SocketType::*;
-
-    use super::*;
-
-    pub(crate) const ALL: [SocketType; 11] =
-        [Pair, Pub, Sub, Req, Rep, Dealer, Router, Pull, Push, XPub, XSub];
-
-    #[test]
-    fn a10_legal_pairs_are_exactly_these_in_both_directions() {
-        let legal = [
-            (Pair, Pair),
-            (Pub, Sub),
-            (Pub, XSub),
-            (XPub, Sub),
-            (XPub, XSub),
-            (Req, Rep),
-            (Req, Router),
-            (Rep, Dealer),
-            (Dealer, Dealer),
-            (Dealer, Router),
-            (Router, Router),
-            (Pull, Push),
-        ];
-        for ours in ALL {
-            for theirs in ALL {
-                let expected = legal.contains(&(ours, theirs)) || legal.contains(&(theirs, ours));
-                assert_eq!(ours.accepts(theirs), expected, "{ours} {theirs}");
-            }
-        }
-    }
-
-    #[test]
-    fn names_round_trip_and_are_case_sensitive() {
-        for kind in ALL {
-            assert_eq!(SocketType::from_name(kind.name().as_bytes()), Some(kind));
-            assert_eq!(SocketType::from_name(kind.name().to_lowercase().as_bytes()), None);
-        }
-        assert_eq!(SocketType::from_name(b"CLIENT"), None);
-        assert_eq!(format!("{XPub:>5}"), " XPUB");
-    }
-
-    #[test]
-    fn a5_2_three_types_announce_an_identity() {
-        let announcing: Vec<_> = ALL.into_iter().filter(|t| t.announces_identity()).collect();
-        assert_eq!(announcing, [Req, Dealer, Router]);
     }
 }

@@ -1,6 +1,6 @@
 //! Fan-out by subscription: one prefix trie shared by all subscribers of a publisher.
 
-use crate::pipe::PeerKey;
+use super::PeerKey;
 
 use super::{Inserted, Removed, Trie};
 
@@ -11,12 +11,14 @@ pub(crate) struct FanOut {
     pub(crate) table: Trie<PeerKey>,
     /// With manual subscriptions (B5.13), what the peers asked for; the application edits `table`.
     pub(crate) asked: Option<Trie<PeerKey>>,
+    /// A full subscriber holds the publisher up (B5.12).
+    pub(crate) waits_for_all: bool,
 }
 
 impl FanOut {
     /// A publisher whose application edits the table by hand if `manual`.
-    pub(crate) fn new(manual: bool) -> Self {
-        Self { table: Trie::default(), asked: manual.then(Trie::default) }
+    pub(crate) fn new(manual: bool, waits_for_all: bool) -> Self {
+        Self { table: Trie::default(), asked: manual.then(Trie::default), waits_for_all }
     }
 
     /// A peer subscribes; says whether it is the first to hold that topic.

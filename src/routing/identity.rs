@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use slotmap::SecondaryMap;
 
+use super::PeerKey;
 use crate::message::Frame;
-use crate::pipe::PeerKey;
 
 /// Routing id to peer. The keys are chosen by peers, hence std's keyed hash.
 #[derive(Debug)]

@@ -13,7 +13,10 @@ pub(crate) use identity::IdentityMap;
 pub(crate) use rotation::Rotation;
 pub(crate) use trie::{Inserted, Removed, Trie};
 
-use crate::pipe::PeerKey;
+slotmap::new_key_type! {
+    /// One peer of one socket, for as long as its pipes live; never reused for a later peer.
+    pub(crate) struct PeerKey;
+}
 
 /// How a socket type chooses the peers of an outgoing message.
 #[derive(Debug)]

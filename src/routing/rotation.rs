@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::pipe::PeerKey;
+use super::PeerKey;
 
 /// The peers that can take a turn, the next one in front.
 #[derive(Debug, Default)]

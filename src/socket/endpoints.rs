@@ -1,21 +1,19 @@
-//! Where a socket is bound and what it connects to, from `bind` to `close`.
+//! Where a socket is bound and what it connects to, until `close`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::core::Core;
-use super::handle::Closed;
+use super::{Core, inproc};
 use crate::endpoint::{Endpoint, Target};
-use crate::engine::{self, inproc};
-use crate::error::{BindError, ConnectError, UnknownEndpoint};
-use crate::monitor::{DropReason, EventKind};
+use crate::error::UnknownEndpoint;
+use crate::monitor::DropReason;
 use crate::options::FOR_EVER;
-use crate::pipe::{InPipe, OutPipe, PeerKey, Wakes};
-use crate::proto::SocketType;
-use crate::transport::Listener;
+use crate::pipe::Deferred;
+use crate::routing::PeerKey;
 
 /// The endpoints of one socket.
 #[derive(Debug, Default)]
@@ -36,86 +34,32 @@ struct Entry {
     peers: HashSet<PeerKey>,
 }
 
+/// How a socket ended; from `close`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Closed {
+    /// Messages that were accepted and not handed to the operating system, or to an inproc peer,
+    /// when linger ran out. What was handed over may still be lost: see the
+    /// [promises](crate#what-it-promises).
+    pub undelivered: usize,
+    /// Messages of peers behind connections that had come and were not received when it was closed. Those of inproc
+    /// peers are dropped by their sender, and counted there.
+    pub unread: usize,
+}
+
 impl Core {
-    /// Binds; gives back the endpoint as bound.
-    pub(crate) async fn bind(self: &Arc<Self>, endpoint: Endpoint) -> Result<Endpoint, BindError> {
-        if self.outbox.lock().is_closed() {
-            return Err(BindError::Closed);
-        }
-        match endpoint.target() {
-            Target::Inproc(name) => {
-                // First, so that the peers which it links at once find where they belong.
-                let stop = self.add(&endpoint, &endpoint.to_string().into(), true);
-                inproc::bind(self, name, &endpoint).inspect_err(|_| {
-                    stop.cancel();
-                    self.forget_stopped();
-                })?;
-                if self.outbox.lock().is_closed() {
-                    inproc::unbind(self, name);
-                    return Err(BindError::Closed);
-                }
-                Ok(endpoint)
-            }
-            Target::Network(address) => {
-                let (listener, bound) = Listener::bind(address, &self.options.transport).await?;
-                let name: Arc<str> = bound.to_string().into();
-                let stop = self.add(&bound, &name, true);
-                if stop.is_cancelled() {
-                    self.forget_stopped();
-                    return Err(BindError::Closed);
-                }
-                self.events.emit(&name, None, EventKind::Listening);
-                self.tasks.spawn(engine::listen(self.clone(), listener, name, stop));
-                Ok(bound)
-            }
-        }
+    /// Whether the socket is connected there already, and a second connection would have no use (B0.8).
+    pub(crate) fn is_connected(&self, endpoint: &Endpoint) -> bool {
+        self.pattern.connects_once && self.endpoints.lock().find(endpoint, false).is_some()
     }
 
-    /// Connects, now or when the peer appears.
-    pub(crate) fn connect(self: &Arc<Self>, endpoint: &Endpoint, name_it: &[u8]) -> Result<(), ConnectError> {
-        if self.outbox.lock().is_closed() {
-            return Err(ConnectError::Closed);
-        }
-        if self.connects_once() && self.endpoints.lock().find(endpoint, false).is_some() {
-            return Ok(());
-        }
-        endpoint.check_connect()?;
-        let name: Arc<str> = endpoint.to_string().into();
-        match endpoint.target() {
-            Target::Inproc(inproc) => {
-                let key = inproc::connect(self, inproc, &name, name_it)?;
-                self.add(endpoint, &name, false);
-                self.belongs(&name, key);
-                // Whoever bound the name, or closed, just now did not find it yet.
-                if !self.outbox.lock().pipes.contains_key(key) {
-                    self.unlinked(key);
-                }
-            }
-            Target::Network(address) => {
-                let early = !self.options.immediate || !name_it.is_empty();
-                let key = early.then(|| self.expect_connection(&name, name_it)).transpose()?;
-                let stop = self.add(endpoint, &name, false);
-                if let Some(key) = key {
-                    self.belongs(&name, key);
-                }
-                self.tasks.spawn(engine::dial(self.clone(), address.clone(), name, key, stop));
-            }
-        }
-        Ok(())
+    /// Whether it is closing, or closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.outbox.lock().is_closed()
     }
 
-    fn expect_connection(&self, name: &Arc<str>, name_it: &[u8]) -> Result<PeerKey, ConnectError> {
-        let conflate = self.options.conflate;
-        let (out, inp) = (OutPipe::wire(conflate), InPipe::new(conflate));
-        self.expect(name, out, inp, name_it).map_err(ConnectError::Refused)
-    }
-
-    /// For these types a second connection to the same endpoint has no use (B0.8).
-    const fn connects_once(&self) -> bool {
-        matches!(self.kind, SocketType::Dealer | SocketType::Sub | SocketType::Pub | SocketType::Req)
-    }
-
-    fn add(&self, endpoint: &Endpoint, name: &Arc<str>, bound: bool) -> CancellationToken {
+    /// Notes an endpoint; what it gives back ends the listener or the dialer.
+    pub(crate) fn add(&self, endpoint: &Endpoint, name: &Arc<str>, bound: bool) -> CancellationToken {
         let stop = CancellationToken::new();
         let entry = Entry {
             endpoint: endpoint.clone(),
@@ -204,12 +148,12 @@ impl Core {
             self.depart(key, discard, DropReason::Linger);
             return;
         }
-        let mut wakes = Wakes::new();
-        self.outbox.lock().close_pipe(key, deadline, &mut wakes);
+        let mut later = Deferred::new();
+        self.outbox.lock().close_pipe(key, deadline, &mut later);
         if discard {
-            self.inbox.lock().discard(key, &mut wakes);
+            self.inbox.lock().discard(key, &mut later);
         }
-        wakes.fire();
+        later.run();
     }
 
     /// Ends one peer, with whatever is queued for it.
@@ -218,26 +162,41 @@ impl Core {
             self.depart(key, false, DropReason::Linger);
             return;
         }
-        let mut wakes = Wakes::new();
-        self.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
-        wakes.fire();
+        let mut later = Deferred::new();
+        self.outbox.lock().close_pipe(key, Instant::now(), &mut later);
+        later.run();
     }
 
     fn linger_deadline(&self) -> Instant {
-        Instant::now() + self.options.linger(self.kind).unwrap_or(FOR_EVER).min(FOR_EVER)
+        let linger = self.options.linger.unwrap_or(Some(self.pattern.linger));
+        Instant::now() + linger.unwrap_or(FOR_EVER).min(FOR_EVER)
+    }
+
+    /// The runtime that carries a task of this socket has ended, and with it whatever could bring or take messages.
+    pub(crate) fn runtime_ended(&self) {
+        self.runtime_ended.store(true, Ordering::Release);
+        self.close_by(Instant::now());
+    }
+
+    /// As [`begin_close`](Self::begin_close), but lingers until `deadline` at most.
+    pub(crate) fn close_by(&self, deadline: Instant) {
+        self.begin_close();
+        let mut later = Deferred::new();
+        self.outbox.lock().close(deadline, &mut later);
+        later.run();
     }
 
     /// Begins to close: no more binding, connecting, sending or receiving. The tasks flush what is
     /// queued, within linger, and end. Never blocks; a second call does nothing.
     pub(crate) fn begin_close(&self) {
         let deadline = self.linger_deadline();
-        let mut wakes = Wakes::new();
+        let mut later = Deferred::new();
         {
             let mut outbox = self.outbox.lock();
             if outbox.is_closed() {
                 return;
             }
-            outbox.close(deadline, &mut wakes);
+            outbox.close(deadline, &mut later);
         }
         let entries = std::mem::take(&mut self.endpoints.lock().list);
         for entry in entries {
@@ -245,8 +204,8 @@ impl Core {
             self.leave_name(&entry);
         }
         inproc::unlink_all(self);
-        self.inbox.lock().close(&mut wakes);
-        wakes.fire();
+        self.inbox.lock().close(&mut later);
+        later.run();
         self.tasks.close();
     }
 
@@ -258,10 +217,13 @@ impl Core {
         let mut outbox = self.outbox.lock();
         let undelivered = outbox.queued();
         outbox.counters.lost(DropReason::Linger, undelivered);
-        outbox.pipes.clear();
+        let pipes = std::mem::take(&mut outbox.pipes);
         // Whoever asks again is told the same.
         outbox.undelivered += undelivered;
-        Closed { undelivered: outbox.undelivered, unread }
+        let undelivered = outbox.undelivered;
+        drop(outbox);
+        drop(pipes);
+        Closed { undelivered, unread }
     }
 }
 

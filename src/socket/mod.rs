@@ -1,43 +1,23 @@
-//! The sockets people meet: one type each, with the verbs that type has.
-//!
-//! A type is a page: what it may be told (its builder), whom a message goes to (`offer`, run on the
-//! outbox), and what it receives (`take`, run on the inbox). The rest is shared: the life of a
-//! socket and the verbs are written once, as macros over these two, because a doc page per type
-//! is worth more to the reader than a generic one.
+//! One socket, whatever its type: its state ([`Core`]), what happens to it, and what it needs to know of its type
+//! ([`Pattern`]). Owns peers, endpoints and subscriptions, and the waiting of senders and receivers; knows neither the
+//! types nor how bytes come and go. Peers of the same process are linked here ([`inproc`]), because nothing else is
+//! between them.
 
-mod builder;
+mod context;
 mod core;
-mod dealer;
-pub(crate) mod device;
 mod endpoints;
-mod handle;
-mod marks;
-mod pair;
+pub(crate) mod inproc;
+mod pattern;
 mod peers;
-mod publish;
-mod pull;
-mod push;
-mod rep;
-mod req;
-mod router;
-mod subscribe;
+mod recv;
+mod send;
 mod subscriptions;
-mod verbs;
-mod xpub;
-mod xsub;
 
-pub(crate) use core::Core;
+pub use context::Context;
+pub(crate) use core::{Core, Tally, Turn};
+pub use endpoints::Closed;
+pub(crate) use pattern::{LINGER, Pattern, RawReceive, RawSend, keep};
 pub(crate) use peers::Pipe;
-
-pub use dealer::{Dealer, DealerBuilder};
-pub use handle::Closed;
-pub use pair::{Pair, PairBuilder};
-pub use publish::{Pub, PubBuilder};
-pub use pull::{Pull, PullBuilder};
-pub use push::{Push, PushBuilder};
-pub use rep::{Rep, RepBuilder};
-pub use req::{Req, ReqBuilder};
-pub use router::{PeerId, Router, RouterBuilder, RouterEvent, RoutingId};
-pub use subscribe::{Sub, SubBuilder};
-pub use xpub::{XPub, XPubBuilder};
-pub use xsub::{XSub, XSubBuilder};
+pub(crate) use recv::{Take, Taken, next_message};
+pub(crate) use send::{Offer, step};
+pub(crate) use subscriptions::{as_subscription, upstream};

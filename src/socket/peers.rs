@@ -1,18 +1,17 @@
 //! Peers that come, subscribe and go: what the engine tells a socket.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::core::{Core, Tally, Turn};
-use super::subscriptions::set_apart;
-use crate::engine::inproc;
+use super::{Core, Tally, Turn, inproc};
 use crate::message::{Frame, Message};
 use crate::monitor::{DropReason, EventKind, PeerInfo, Refused};
 use crate::options::Notify;
-use crate::pipe::{Control, InPipe, Level, OutPipe, Outbox, PeerKey, Wakes, WireBuf};
-use crate::proto::{ProtocolError, Received, SocketType};
-use crate::routing::{Inserted, Removed, Route};
+use crate::pipe::{Control, Deferred, InPipe, Level, OutPipe, Outbox, WireBuf};
+use crate::proto::{ProtocolError, Received};
+use crate::routing::{Inserted, PeerKey, Removed, Route};
 
 /// What is known of a peer besides its pipes.
 #[derive(Debug, Clone)]
@@ -37,7 +36,7 @@ pub(crate) enum Pipe {
 impl Core {
     /// A pipe to a peer behind a connection.
     pub(crate) fn wire_pipe(&self) -> Pipe {
-        let conflate = self.options.conflate;
+        let conflate = self.specific.conflate;
         Pipe::New(OutPipe::wire(conflate), InPipe::new(conflate))
     }
 
@@ -58,23 +57,23 @@ impl Core {
         if taken {
             return Err(Refused::IdentityInUse);
         }
-        let mut wakes = Wakes::new();
+        let mut later = Deferred::new();
         let key = {
             let _subscriptions = self.subscriptions.lock();
-            self.attach(endpoint, None, out, inp, &mut wakes)?
+            self.attach(endpoint, None, out, inp, &mut later)?
         };
         if !name_it.is_empty() {
-            match self.name(key, name_it, false, &mut wakes) {
+            match self.name(key, name_it, false, &mut later) {
                 Ok(Some(id)) => self.inbox.lock().rename(key, &id),
                 Ok(None) => {}
                 Err(refused) => {
-                    self.withdraw(key, &mut wakes);
-                    wakes.fire();
+                    self.withdraw(key, &mut later);
+                    later.run();
                     return Err(refused);
                 }
             }
         }
-        wakes.fire();
+        later.run();
         Ok(key)
     }
 
@@ -85,39 +84,41 @@ impl Core {
         info: &Arc<PeerInfo>,
         pipe: Pipe,
     ) -> Result<PeerKey, Refused> {
-        let mut wakes = Wakes::new();
+        let mut later = Deferred::new();
         // Held throughout, so that no subscription falls between the replay and the live ones.
         let subscriptions = self.subscriptions.lock();
         let (key, new) = match pipe {
             Pipe::Made(key) => (key, false),
-            Pipe::New(out, inp) => (self.attach(endpoint, Some(info), out, inp, &mut wakes)?, true),
+            Pipe::New(out, inp) => (self.attach(endpoint, Some(info), out, inp, &mut later)?, true),
         };
-        let named = self.name(key, &info.identity, new, &mut wakes);
+        let named = self.name(key, &info.identity, new, &mut later);
         match named {
-            Ok(Some(id)) => self.inbox.lock().arrived(key, &id, &mut wakes),
+            Ok(Some(id)) => self.inbox.lock().arrived(key, &id, &mut later),
             Ok(None) => {}
             Err(refused) => {
                 if new {
-                    self.withdraw(key, &mut wakes);
+                    self.withdraw(key, &mut later);
                 }
                 drop(subscriptions);
-                wakes.fire();
+                later.run();
                 return Err(refused);
             }
         }
         if let Some(entry) = self.peers.lock().get_mut(key) {
             entry.info = Some(info.clone());
         }
-        self.outbox.lock().greet(key, self.greeting(), subscriptions.keys().cloned(), &mut wakes);
+        let topics = subscriptions.keys().map(|topic| Control { subscribe: true, topic: topic.clone() });
+        let topics = topics.collect();
+        self.outbox.lock().greet(key, self.greeting(), topics, &mut later);
         drop(subscriptions);
-        wakes.fire();
+        later.run();
         Ok(key)
     }
 
     /// Undoes `attach` for a peer that turns out not to be wanted.
-    fn withdraw(&self, key: PeerKey, wakes: &mut Wakes) {
-        self.outbox.lock().detach(key, wakes);
-        self.inbox.lock().discard(key, wakes);
+    fn withdraw(&self, key: PeerKey, later: &mut Deferred) {
+        self.outbox.lock().detach(key, later);
+        self.inbox.lock().discard(key, later);
         self.peers.lock().remove(key);
     }
 
@@ -127,10 +128,10 @@ impl Core {
         info: Option<&Arc<PeerInfo>>,
         out: OutPipe,
         inp: InPipe,
-        wakes: &mut Wakes,
+        later: &mut Deferred,
     ) -> Result<PeerKey, Refused> {
         let present = self.inbox.lock().len();
-        if present >= self.options.max_connections {
+        if !self.options.admits(present) {
             return Err(Refused::TooManyConnections);
         }
         // The order matters: once the pipe is in the outbox a sender may use it, and a reply may
@@ -140,10 +141,10 @@ impl Core {
             if outbox.is_closed() {
                 return Err(Refused::Closing);
             }
-            if self.kind == SocketType::Pair && !outbox.pipes.is_empty() {
+            if self.pattern.exclusive && !outbox.pipes.is_empty() {
                 return Err(Refused::PairTaken);
             }
-            outbox.attach(out, wakes)
+            outbox.attach(out, later)
         };
         self.inbox.lock().attach(key, inp);
         let entry = PeerEntry { endpoint: endpoint.clone(), info: info.cloned(), remote: None };
@@ -157,7 +158,7 @@ impl Core {
         key: PeerKey,
         wanted: &[u8],
         new: bool,
-        wakes: &mut Wakes,
+        later: &mut Deferred,
     ) -> Result<Option<Frame>, Refused> {
         let mut outbox = self.outbox.lock();
         let Route::Named(ids) = &mut outbox.route else { return Ok(None) };
@@ -166,10 +167,10 @@ impl Core {
         }
         let id = match ids.insert(wanted, key) {
             Ok(id) => id,
-            Err(taken) if self.options.pattern.handover => {
+            Err(taken) if self.specific.handover => {
                 ids.remove(taken.0);
                 let id = ids.insert(wanted, key).map_err(|_| Refused::IdentityInUse)?;
-                outbox.close_pipe(taken.0, Instant::now(), wakes);
+                outbox.close_pipe(taken.0, Instant::now(), later);
                 drop(outbox);
                 // Over inproc there is no task that would end it.
                 if inproc::unlink(self, taken.0, false) {
@@ -184,57 +185,38 @@ impl Core {
 
     /// The message that opens a new connection, if any (B3.3, B5.15).
     fn greeting(&self) -> Option<Message> {
-        let pattern = &self.options.pattern;
+        let pattern = &self.specific;
         let probe = pattern.probe_router.then(Message::new);
         probe.or_else(|| pattern.hello.clone().map(Message::from))
     }
 
     /// Takes what a peer has sent, emptying `batch`; says whether to read on. An error is a limit that it exceeds.
     pub(crate) fn deliver(&self, key: PeerKey, batch: &mut Received) -> Result<bool, ProtocolError> {
-        let mut wakes = Wakes::new();
-        let (mut user, mut within) = (Vec::new(), Ok(()));
-        match self.kind {
-            SocketType::Pub | SocketType::XPub => {
-                within = batch.try_for_each(|message| self.upstream(key, &message, &mut user));
-                *batch = Received::default();
-            }
-            SocketType::Push => Tally::count(&self.tally.unexpected, batch.by_ref().count()),
-            _ => {}
-        }
+        let within = (self.pattern.arrive)(self, key, batch);
+        let mut later = Deferred::new();
+        let count = batch.len();
+        let newest = if self.specific.conflate { batch.last() } else { None };
         let open = {
             let mut inbox = self.inbox.lock();
-            if !user.is_empty() {
-                inbox.insert(key, user, &mut wakes);
+            match newest {
+                Some(newest) => {
+                    inbox.conflate(key, newest, count, &mut later);
+                    true
+                }
+                None => inbox.deliver(key, batch, &mut later),
             }
-            inbox.deliver(key, batch, &mut wakes)
         };
-        wakes.fire();
+        later.run();
         within.map(|()| open)
     }
 
-    /// A message to a publisher is a subscription in the old form (A7.2), or a user's (B5.5), which goes to `user`.
-    fn upstream(
-        &self,
-        key: PeerKey,
-        message: &Message,
-        user: &mut Vec<Message>,
-    ) -> Result<(), ProtocolError> {
-        let only_first = self.options.pattern.only_first_subscribe;
-        let rest = set_apart(message, only_first, |subscribe, topic| {
-            // What came before it is received before it.
-            if !user.is_empty() {
-                let mut wakes = Wakes::new();
-                self.inbox.lock().insert(key, std::mem::take(user), &mut wakes);
-                wakes.fire();
-            }
-            self.subscribed(key, subscribe, topic)
-        })?;
-        if self.kind == SocketType::XPub {
-            user.extend(rest);
-        } else {
-            Tally::count(&self.tally.unexpected, usize::from(rest.is_some()));
+    /// Hands the application messages that did not come by a connection.
+    pub(crate) fn insert(&self, key: PeerKey, messages: Vec<Message>) {
+        if !messages.is_empty() {
+            let mut later = Deferred::new();
+            self.inbox.lock().insert(key, messages, &mut later);
+            later.run();
         }
-        Ok(())
     }
 
     /// A peer behind a connection subscribes or unsubscribes; an error is a limit that it exceeds.
@@ -244,19 +226,25 @@ impl Core {
         subscribe: bool,
         topic: &[u8],
     ) -> Result<(), ProtocolError> {
-        let limits = &self.options.pattern.subscriptions;
+        let limits = &self.specific.subscriptions;
         if subscribe {
             limits.check_topic(topic.len())?;
         }
-        let mut wakes = Wakes::new();
-        self.note_subscription(key, subscribe, topic, &mut wakes);
-        wakes.fire();
+        let mut later = Deferred::new();
+        self.note_subscription(key, subscribe, topic, &mut later);
+        later.run();
         let held = self.outbox.lock().pipes.get(key).map_or_else(Level::default, OutPipe::topics);
         limits.check(held)
     }
 
     /// A peer subscribes or unsubscribes; an XPUB's application learns of it (B5.6–B5.9).
-    pub(crate) fn note_subscription(&self, key: PeerKey, subscribe: bool, topic: &[u8], wakes: &mut Wakes) {
+    pub(crate) fn note_subscription(
+        &self,
+        key: PeerKey,
+        subscribe: bool,
+        topic: &[u8],
+        later: &mut Deferred,
+    ) {
         let news = {
             let mut outbox = self.outbox.lock();
             // A peer that is leaving: what it holds is being taken out.
@@ -275,33 +263,33 @@ impl Core {
                 (self.is_last_news(removed), removed != Removed::NotHeld)
             };
             if held {
-                outbox.count_topic(key, subscribe, topic.len(), wakes);
+                outbox.count_topic(key, subscribe, topic.len(), later);
             }
             news
         };
         if news {
-            self.inbox.lock().insert(key, vec![notification(subscribe, topic)], wakes);
+            self.inbox.lock().insert(key, vec![notification(subscribe, topic)], later);
         }
     }
 
     fn is_news(&self, inserted: Inserted) -> bool {
-        let pattern = &self.options.pattern;
+        let pattern = &self.specific;
         let wanted = pattern.manual || pattern.notify != Notify::FirstAndLast || inserted == Inserted::First;
-        self.kind == SocketType::XPub && wanted
+        self.pattern.hears_subscriptions && wanted
     }
 
     fn is_last_news(&self, removed: Removed) -> bool {
-        let pattern = &self.options.pattern;
+        let pattern = &self.specific;
         let wanted = match removed {
             Removed::Last => true,
             Removed::Held => pattern.manual || pattern.notify == Notify::Everything,
             Removed::NotHeld => pattern.manual,
         };
-        self.kind == SocketType::XPub && wanted
+        self.pattern.hears_subscriptions && wanted
     }
 
     /// A peer's subscriptions end with its connection (B5.10).
-    pub(crate) fn unsubscribe_all(&self, key: PeerKey, wakes: &mut Wakes) {
+    pub(crate) fn unsubscribe_all(&self, key: PeerKey, later: &mut Deferred) {
         let mut notes = Vec::new();
         if let Some(fan) = self.outbox.lock().fan() {
             fan.remove(key, |topic, last| {
@@ -312,58 +300,59 @@ impl Core {
             });
         }
         if !notes.is_empty() {
-            self.inbox.lock().insert(key, notes, wakes);
+            self.inbox.lock().insert(key, notes, later);
         }
     }
 
     /// The connection of a connecting socket broke: its pipe stays, with what was not written (C6.4).
-    pub(crate) fn interrupted(&self, key: PeerKey, unwritten: WireBuf) {
-        let mut wakes = Wakes::new();
-        self.unsubscribe_all(key, &mut wakes);
-        let (lost, left) = {
+    pub(crate) fn interrupted(&self, key: PeerKey, mut unwritten: WireBuf) {
+        let mut later = Deferred::new();
+        self.unsubscribe_all(key, &mut later);
+        let (lost, bytes) = unwritten.drop_partial();
+        let left = {
             let mut outbox = self.outbox.lock();
-            let lost = outbox.put_back(key, unwritten, &mut wakes);
-            (lost, outbox.pipes.get(key).map_or(0, |pipe| pipe.level().messages))
+            outbox.put_back(key, unwritten, Level { messages: lost, bytes }, &mut later);
+            outbox.pipes.get(key).map_or(0, |pipe| pipe.level().messages)
         };
         if left == 0 {
             // A request that was written will not be answered by the next connection.
-            self.lose(key, &mut wakes);
+            self.lose(key, &mut later);
         }
-        wakes.fire();
+        later.run();
         let entry = self.peers.lock().get(key).cloned();
         self.report_lost(entry, lost, DropReason::Disconnect);
     }
 
     /// A peer is gone, and its pipe with it. What it sent stays readable unless `discard`.
     pub(crate) fn depart(&self, key: PeerKey, discard: bool, reason: DropReason) {
-        let mut wakes = Wakes::new();
+        let mut later = Deferred::new();
         // From here on it cannot subscribe any more (over inproc it might, in another thread).
-        self.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
-        self.unsubscribe_all(key, &mut wakes);
+        self.outbox.lock().close_pipe(key, Instant::now(), &mut later);
+        self.unsubscribe_all(key, &mut later);
         {
             // First, while the key is still taken: a newcomer must not get its place in the inbox.
             let mut inbox = self.inbox.lock();
             if discard {
-                inbox.discard(key, &mut wakes);
+                inbox.discard(key, &mut later);
             } else {
-                inbox.end(key, &mut wakes);
+                inbox.end(key, &mut later);
             }
         }
         let entry = self.peers.lock().remove(key);
         // Last: from here on a newcomer may have the slot of this key.
         let lost = {
             let mut outbox = self.outbox.lock();
-            let lost = outbox.detach(key, &mut wakes);
+            let lost = outbox.detach(key, &mut later);
             outbox.counters.lost(reason, lost);
             lost
         };
-        self.lose(key, &mut wakes);
-        wakes.fire();
+        self.lose(key, &mut later);
+        later.run();
         self.report_lost(entry, lost, reason);
     }
 
     /// Whatever was asked of this peer, no reply will come.
-    fn lose(&self, key: PeerKey, wakes: &mut Wakes) {
+    fn lose(&self, key: PeerKey, later: &mut Deferred) {
         let asked = {
             match &mut *self.turn.lock() {
                 Turn::AwaitReply { peer, lost, .. } if *peer == key => {
@@ -374,7 +363,7 @@ impl Core {
             }
         };
         if asked {
-            self.inbox.lock().wake_all(wakes);
+            self.inbox.lock().wake_all(later);
         }
     }
 
@@ -398,16 +387,16 @@ impl Outbox {
         &mut self,
         key: PeerKey,
         greeting: Option<Message>,
-        topics: impl Iterator<Item = Frame>,
-        wakes: &mut Wakes,
+        topics: VecDeque<Control>,
+        later: &mut Deferred,
     ) {
         let Some(pipe) = self.pipes.get_mut(key) else { return };
         if let Some(greeting) = greeting {
-            pipe.push_front(greeting, wakes);
+            pipe.push_front(greeting, later);
         }
-        pipe.replay(topics.map(|topic| Control { subscribe: true, topic }), wakes);
+        pipe.replay(topics, later);
         // Whoever waits for peers looks again.
-        self.senders.wake_all(wakes);
+        self.senders.wake(usize::MAX, later);
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::core::Core;
+use super::{Core, Tally};
 use crate::message::{Frame, Message};
-use crate::pipe::{Control, PeerKey, Refusal, Wakes};
+use crate::pipe::{Control, Deferred, Refusal};
+use crate::proto::{ProtocolError, Received};
+use crate::routing::PeerKey;
 
 /// What a frame says that goes from a subscriber to a publisher: 1 or 0 and a topic, or anything else. Every frame of a
 /// message may be a subscription, or the first only (B5.16).
-pub(super) fn as_subscription(frame: &Frame, index: usize, only_first: bool) -> Option<(bool, &[u8])> {
+pub(crate) fn as_subscription(frame: &Frame, index: usize, only_first: bool) -> Option<(bool, &[u8])> {
     match frame.split_first() {
         Some((&what @ (0 | 1), topic)) if index == 0 || !only_first => Some((what == 1, topic)),
         _ => None,
@@ -32,10 +34,34 @@ pub(super) fn set_apart<E>(
     Ok(rest)
 }
 
+/// Messages to a publisher are subscriptions in the old form (A7.2), or a user's (B5.5), which an XPUB's application gets;
+/// an error is a limit that the peer exceeds.
+pub(crate) fn upstream(core: &Core, key: PeerKey, batch: &mut Received) -> Result<(), ProtocolError> {
+    let mut user = Vec::new();
+    let within = batch.try_for_each(|message| {
+        let rest = set_apart(&message, core.specific.only_first_subscribe, |subscribe, topic| {
+            // What came before it is received before it.
+            core.insert(key, std::mem::take(&mut user));
+            core.subscribed(key, subscribe, topic)
+        })?;
+        if core.pattern.hears_subscriptions {
+            user.extend(rest);
+        } else {
+            Tally::count(&core.tally.unexpected, usize::from(rest.is_some()));
+        }
+        Ok(())
+    });
+    *batch = Received::default();
+    core.insert(key, user);
+    within
+}
+
 impl Core {
     /// Subscribes once more; every subscription is passed on (A7.4).
-    pub(crate) fn subscribe(&self, topic: Frame) {
-        let mut wakes = Wakes::new();
+    pub(crate) fn subscribe(&self, topic: &Frame) {
+        // A copy of our own: it is dropped under locks, where nobody's code may run.
+        let topic = Frame::copy_from_slice(topic);
+        let mut later = Deferred::new();
         let mut subscriptions = self.subscriptions.lock();
         let count = subscriptions.entry(topic.clone()).or_default();
         *count += 1;
@@ -44,14 +70,14 @@ impl Core {
         {
             filter.topics.insert(&topic, ());
         }
-        self.tell_publishers(&Control { subscribe: true, topic }, &mut wakes);
+        self.tell_publishers(&Control { subscribe: true, topic }, &mut later);
         drop(subscriptions);
-        wakes.fire();
+        later.run();
     }
 
     /// Takes one subscription back; the last one of a topic is passed on, or any if `verbose`.
     pub(crate) fn unsubscribe(&self, topic: &Frame, verbose: bool) {
-        let mut wakes = Wakes::new();
+        let mut later = Deferred::new();
         let mut subscriptions = self.subscriptions.lock();
         let known = subscriptions.get_mut(topic);
         let last = known.as_ref().is_some_and(|count| **count == 1);
@@ -65,39 +91,39 @@ impl Core {
             filter.topics.remove(topic, ());
         }
         if last || verbose {
-            self.tell_publishers(&Control { subscribe: false, topic: topic.clone() }, &mut wakes);
+            self.tell_publishers(&Control { subscribe: false, topic: topic.clone() }, &mut later);
         }
         drop(subscriptions);
-        wakes.fire();
+        later.run();
     }
 
     /// XSUB: a message with subscriptions in it, which are recorded and passed on (B6.3). The rest goes to all
     /// publishers as a message.
     pub(crate) fn forward(&self, message: &Message) {
-        let pattern = &self.options.pattern;
+        let pattern = &self.specific;
         let Ok(rest) = set_apart(message, pattern.only_first_subscribe, |subscribe, topic| {
             if subscribe {
-                self.subscribe(topic.into());
+                self.subscribe(&topic.into());
             } else {
                 self.unsubscribe(&topic.into(), pattern.verbose_unsubscribe);
             }
             Ok::<_, std::convert::Infallible>(())
         });
         if let Some(rest) = rest {
-            let mut wakes = Wakes::new();
+            let mut later = Deferred::new();
             {
                 let mut outbox = self.outbox.lock();
                 // Somebody whose turn is over does not wait here: subscribing is no asynchronous act.
-                if outbox.publish(&rest, None, false, false, &mut wakes) == Err(Refusal::Yield) {
-                    let _ = outbox.publish(&rest, None, false, false, &mut wakes);
+                if outbox.publish(&rest, None, false, &mut later) == Err(Refusal::Yield) {
+                    let _ = outbox.publish(&rest, None, false, &mut later);
                 }
             }
-            wakes.fire();
+            later.run();
         }
     }
 
     /// Called with `subscriptions` locked, so that publishers see changes in their order.
-    fn tell_publishers(&self, control: &Control, wakes: &mut Wakes) {
+    fn tell_publishers(&self, control: &Control, later: &mut Deferred) {
         let peers: Vec<_> = {
             let peers = self.peers.lock();
             peers.iter().map(|(key, entry)| (key, entry.remote.clone())).collect()
@@ -105,11 +131,11 @@ impl Core {
         for (key, remote) in peers {
             match remote {
                 Some((publisher, key)) => {
-                    publisher.note_subscription(key, control.subscribe, &control.topic, wakes);
+                    publisher.note_subscription(key, control.subscribe, &control.topic, later);
                 }
                 None => {
                     if let Some(pipe) = self.outbox.lock().pipes.get_mut(key) {
-                        pipe.control(control.clone(), wakes);
+                        pipe.control(control.clone(), later);
                     }
                 }
             }
@@ -118,11 +144,11 @@ impl Core {
 
     /// Over inproc: tells a new publisher everything.
     pub(crate) fn replay_to(&self, publisher: &Arc<Self>, key: PeerKey) {
-        let mut wakes = Wakes::new();
+        let mut later = Deferred::new();
         for topic in self.subscriptions.lock().keys() {
-            publisher.note_subscription(key, true, topic, &mut wakes);
+            publisher.note_subscription(key, true, topic, &mut later);
         }
-        wakes.fire();
+        later.run();
     }
 
     pub(crate) fn set_remote(&self, key: PeerKey, remote: &Arc<Self>, remote_key: PeerKey) {

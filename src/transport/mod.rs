@@ -79,15 +79,38 @@ impl Default for TransportOptions {
     }
 }
 
-/// `SO_KEEPALIVE` and its friends; `None` leaves the system's value.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Keepalive {
-    /// libzmq: `ZMQ_TCP_KEEPALIVE_IDLE`
+/// How TCP probes an idle peer; what is not set is the system's value. libzmq: `ZMQ_TCP_KEEPALIVE_*`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keepalive {
     pub(crate) idle: Option<Duration>,
-    /// libzmq: `ZMQ_TCP_KEEPALIVE_INTVL`
     pub(crate) interval: Option<Duration>,
-    /// libzmq: `ZMQ_TCP_KEEPALIVE_CNT`
     pub(crate) count: Option<u32>,
+}
+
+impl Keepalive {
+    /// The system's values.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// After how much silence the first probe goes. libzmq: `ZMQ_TCP_KEEPALIVE_IDLE`.
+    #[must_use]
+    pub fn idle(self, idle: Duration) -> Self {
+        Self { idle: Some(idle), ..self }
+    }
+
+    /// The time between two probes. libzmq: `ZMQ_TCP_KEEPALIVE_INTVL`.
+    #[must_use]
+    pub fn interval(self, interval: Duration) -> Self {
+        Self { interval: Some(interval), ..self }
+    }
+
+    /// After how many probes without an answer the peer is given up. libzmq: `ZMQ_TCP_KEEPALIVE_CNT`.
+    #[must_use]
+    pub fn count(self, count: u32) -> Self {
+        Self { count: Some(count), ..self }
+    }
 }
 
 /// Connects once: resolves the name anew and tries each of its addresses in turn.

@@ -253,7 +253,6 @@ async fn d31_a_subscriber_that_does_not_read_costs_its_byte_budget_and_no_more()
 async fn options_that_make_no_sense_fail_at_build() {
     assert!(Pull::builder().handshake_timeout(Duration::ZERO).build().is_err());
     assert!(Pull::builder().progress_timeout(Duration::ZERO).build().is_err());
-    assert!(Pull::builder().max_parts(0).build().is_err());
     assert!(Pull::builder().reconnect_interval(Duration::ZERO).build().is_err());
     assert!(Pull::builder().heartbeat(Some(Duration::ZERO), Duration::from_secs(1)).build().is_err());
     assert!(Pull::builder().heartbeat(Some(Duration::from_secs(1)), Duration::ZERO).build().is_err());

@@ -14,6 +14,7 @@ mod framing;
 mod greeting;
 mod heartbeat;
 mod limits;
+mod locks;
 mod monitor;
 mod pair;
 mod pipeline;

@@ -5,14 +5,15 @@ use ::loom::thread;
 use std::task::{Poll, Waker};
 
 use super::{Receiving, SharedIn, inbound, inbox, keys, message, model, poll_once_and_drop};
-use crate::pipe::{Hwm, PeerKey, Slot, Wakes};
+use crate::pipe::{Deferred, Hwm, Slot};
 use crate::proto::Received;
+use crate::routing::PeerKey;
 
 fn deliver(inbox: &SharedIn, key: PeerKey, numbers: impl IntoIterator<Item = u8>) -> bool {
     let mut batch = Received::of(numbers.into_iter().map(message));
-    let mut wakes = Wakes::new();
-    let open = inbox.lock().deliver(key, &mut batch, &mut wakes);
-    wakes.fire();
+    let mut later = Deferred::new();
+    let open = inbox.lock().deliver(key, &mut batch, &mut later);
+    later.run();
     open
 }
 
@@ -88,7 +89,9 @@ fn loom_a_stream_that_is_not_polled_any_more_takes_no_receivers_wake_up() {
         let [a] = keys();
         inbound(&inbox, a);
         let mut stream = Slot::bystander();
-        inbox.lock().wait(&mut stream, Waker::noop());
+        let mut later = Deferred::new();
+        inbox.lock().wait(&mut stream, Waker::noop(), &mut later);
+        later.run();
         let receiving = Receiving::new(&inbox);
         let receiver = thread::spawn(move || block_on(receiving));
         deliver(&inbox, a, [1]);
@@ -109,9 +112,9 @@ fn loom_closing_ends_every_receivers_wait_and_wakes_the_producer() {
         let producer = thread::spawn(move || {
             block_on(open(&producer, a));
         });
-        let mut wakes = Wakes::new();
-        inbox.lock().close(&mut wakes);
-        wakes.fire();
+        let mut later = Deferred::new();
+        inbox.lock().close(&mut later);
+        later.run();
         receiver.join().unwrap();
         producer.join().unwrap();
     });
@@ -150,9 +153,9 @@ fn loom_what_a_peer_sent_before_it_left_is_received_once() {
         let shared = inbox.clone();
         let peer = thread::spawn(move || {
             deliver(&shared, a, [1, 2]);
-            let mut wakes = Wakes::new();
-            shared.lock().end(a, &mut wakes);
-            wakes.fire();
+            let mut later = Deferred::new();
+            shared.lock().end(a, &mut later);
+            later.run();
         });
         assert_eq!(block_on(Receiving::new(&inbox)), Some(1));
         assert_eq!(block_on(Receiving::new(&inbox)), Some(2));
@@ -171,9 +174,9 @@ fn loom_c4_1_a_raised_mark_frees_a_stalled_producer() {
         assert!(!deliver(&inbox, a, [0]));
         let raises = inbox.clone();
         let raises = thread::spawn(move || {
-            let mut wakes = Wakes::new();
-            raises.lock().set_mark(Hwm::new(2, 0), &mut wakes);
-            wakes.fire();
+            let mut later = Deferred::new();
+            raises.lock().set_mark(Hwm::new(2, 0), &mut later);
+            later.run();
         });
         block_on(open(&inbox, a));
         raises.join().unwrap();

@@ -7,9 +7,10 @@ use super::{
     Receiving, Sending, SharedIn, SharedOut, add, balance, close, inbound, inbox, keys, model,
     poll_once_and_drop,
 };
-use crate::pipe::{Hwm, Level, OutPipe, PeerKey, Pull, Wakes};
+use crate::pipe::{Deferred, Hwm, Level, OutPipe, Pull};
+use crate::routing::PeerKey;
 
-/// Wakes the inbox, as `engine::inproc::Activate` does.
+/// Deferred the inbox, as `engine::inproc::Activate` does.
 struct Activate {
     inbox: SharedIn,
     key: PeerKey,
@@ -17,9 +18,9 @@ struct Activate {
 
 impl std::task::Wake for Activate {
     fn wake(self: std::sync::Arc<Self>) {
-        let mut wakes = Wakes::new();
-        self.inbox.lock().activate(self.key, 1, &mut wakes);
-        wakes.fire();
+        let mut later = Deferred::new();
+        self.inbox.lock().activate(self.key, 1, &mut later);
+        later.run();
     }
 }
 
@@ -27,9 +28,9 @@ impl std::task::Wake for Activate {
 fn link(outbox: &SharedOut, out_key: PeerKey, inbox: &SharedIn, in_key: PeerKey) {
     let pull = Pull { outbox: outbox.clone(), key: out_key, consumed: Level::default() };
     let receiver = std::sync::Arc::new(Activate { inbox: inbox.clone(), key: in_key }).into();
-    let mut wakes = Wakes::new();
-    inbox.lock().link(in_key, pull, receiver, &mut wakes);
-    wakes.fire();
+    let mut later = Deferred::new();
+    inbox.lock().link(in_key, pull, receiver, &mut later);
+    later.run();
 }
 
 /// The two ends of an inproc pipe that holds `hwm` messages.
@@ -44,10 +45,10 @@ fn inproc(hwm: usize) -> (SharedOut, PeerKey, SharedIn, PeerKey) {
 
 /// The outbox keeps the inbox alive and the other way round; the library ends that at unlink.
 fn unlink(outbox: &SharedOut, out_key: PeerKey, inbox: &SharedIn, in_key: PeerKey) -> usize {
-    let mut wakes = Wakes::new();
-    inbox.lock().end(in_key, &mut wakes);
-    let lost = outbox.lock().detach(out_key, &mut wakes);
-    wakes.fire();
+    let mut later = Deferred::new();
+    inbox.lock().end(in_key, &mut later);
+    let lost = outbox.lock().detach(out_key, &mut later);
+    later.run();
     lost
 }
 
@@ -147,13 +148,13 @@ fn loom_c4_1_a_raised_mark_frees_a_sender_on_either_side() {
                     assert_eq!(block_on(Sending::new(&sender, number)), Ok(()));
                 }
             });
-            let mut wakes = Wakes::new();
+            let mut later = Deferred::new();
             if theirs {
-                inbox.lock().set_mark(Hwm::new(1, 0), &mut wakes);
+                inbox.lock().set_mark(Hwm::new(1, 0), &mut later);
             } else {
-                outbox.lock().set_mark(Hwm::new(2, 0), &mut wakes);
+                outbox.lock().set_mark(Hwm::new(2, 0), &mut later);
             }
-            wakes.fire();
+            later.run();
             sender.join().unwrap();
             unlink(&outbox, out_key, &inbox, in_key);
         });
@@ -194,10 +195,10 @@ fn loom_inproc_a_sender_that_leaves_loses_nothing_it_was_told_is_sent() {
         close(&outbox);
         let accepted = sender.join().unwrap();
         // Closed: nothing is added any more. The receiver fetches the rest before the pipe goes.
-        let mut wakes = Wakes::new();
-        inbox.lock().end(in_key, &mut wakes);
-        let lost = outbox.lock().detach(out_key, &mut wakes);
-        wakes.fire();
+        let mut later = Deferred::new();
+        inbox.lock().end(in_key, &mut later);
+        let lost = outbox.lock().detach(out_key, &mut later);
+        later.run();
         let mut received = usize::from(first.is_some());
         while let Some(Some(_)) = poll_once_and_drop(Receiving::new(&inbox)) {
             received += 1;

@@ -12,16 +12,12 @@ mod outbox;
 use ::loom::future::block_on;
 use ::loom::model::Builder;
 use slotmap::SlotMap;
-use std::io;
-use std::io::IoSlice;
 use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use crate::message::Message;
-use crate::pipe::{
-    Hwm, InPipe, Inbox, Medium, OutPipe, Outbox, PeerKey, Popped, Refusal, Slot, Taken, Wakes, Writer,
-};
-use crate::routing::{Rotation, Route};
+use crate::pipe::{Deferred, Fetched, Hwm, InPipe, Inbox, OutPipe, Outbox, Popped, Refusal, Slot, WireBuf};
+use crate::routing::{PeerKey, Rotation, Route};
 use crate::sync::{Arc, Mutex};
 
 type SharedOut = Arc<Mutex<Outbox>>;
@@ -38,22 +34,17 @@ fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
 }
 
 fn out(route: Route, hwm: usize) -> SharedOut {
-    Arc::new(Mutex::new(Outbox::new(route, Hwm::new(hwm, 0), TURN, false)))
+    Arc::new(Mutex::new(Outbox::new(route, Hwm::new(hwm, 0), TURN)))
 }
 
 fn balance(hwm: usize) -> SharedOut {
     out(Route::Balance(Rotation::default()), hwm)
 }
 
-/// As a REQ's.
-fn lockstep() -> SharedOut {
-    Arc::new(Mutex::new(Outbox::new(Route::Balance(Rotation::default()), Hwm::new(0, 0), TURN, true)))
-}
-
 fn add(outbox: &SharedOut, pipe: OutPipe) -> PeerKey {
-    let mut wakes = Wakes::new();
-    let key = outbox.lock().attach(pipe, &mut wakes);
-    wakes.fire();
+    let mut later = Deferred::new();
+    let key = outbox.lock().attach(pipe, &mut later);
+    later.run();
     key
 }
 
@@ -93,27 +84,27 @@ impl Future for Sending {
 
     fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let mut wakes = Wakes::new();
+        let mut later = Deferred::new();
         let polled = {
             let mut outbox = this.outbox.lock();
             let message = &mut this.message;
             let offered = match this.to {
-                None => outbox.balance(&[], message, &mut wakes).map(drop),
+                None => outbox.balance(&[], message, &mut later).map(drop),
                 // As a ROUTER with `mandatory` does.
-                Some(peer) => outbox.send_to(peer, &[], message, &mut wakes).map_err(|refusal| {
+                Some(peer) => outbox.send_to(peer, &[], message, &mut later).map_err(|refusal| {
                     if refusal == Refusal::NoPeer { Refusal::Unroutable } else { refusal }
                 }),
             };
             match offered {
                 Ok(()) => {
-                    outbox.senders.done(&mut this.slot);
+                    outbox.senders.done(&mut this.slot, &mut later);
                     Poll::Ready(Ok(()))
                 }
-                Err(refusal) if outbox.wait(refusal, &mut this.slot, cx.waker(), &mut wakes) => Poll::Pending,
+                Err(refusal) if outbox.wait(refusal, &mut this.slot, cx.waker(), &mut later) => Poll::Pending,
                 Err(refusal) => Poll::Ready(Err(refusal)),
             }
         };
-        wakes.fire();
+        later.run();
         polled
     }
 }
@@ -121,9 +112,9 @@ impl Future for Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         if self.slot.is_taken() {
-            let mut wakes = Wakes::new();
-            self.outbox.lock().senders.forget(&mut self.slot, &mut wakes);
-            wakes.fire();
+            let mut later = Deferred::new();
+            self.outbox.lock().senders.forget(&mut self.slot, &mut later);
+            later.run();
         }
     }
 }
@@ -145,27 +136,27 @@ impl Future for Receiving {
 
     fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let mut wakes = Wakes::new();
+        let mut later = Deferred::new();
         let polled = {
             let mut inbox = this.inbox.lock();
             let mut message = Message::new();
-            match inbox.pop(&mut message, &mut wakes) {
+            match inbox.pop(&mut message, &mut later) {
                 Some(Popped::Message(_)) => {
-                    inbox.done(&mut this.slot);
+                    inbox.done(&mut this.slot, &mut later);
                     Poll::Ready(Some(number(&message)))
                 }
                 Some(other) => panic!("{other:?}"),
                 None if inbox.is_closed() => {
-                    inbox.done(&mut this.slot);
+                    inbox.done(&mut this.slot, &mut later);
                     Poll::Ready(None)
                 }
                 None => {
-                    inbox.wait(&mut this.slot, cx.waker());
+                    inbox.wait(&mut this.slot, cx.waker(), &mut later);
                     Poll::Pending
                 }
             }
         };
-        wakes.fire();
+        later.run();
         polled
     }
 }
@@ -173,9 +164,9 @@ impl Future for Receiving {
 impl Drop for Receiving {
     fn drop(&mut self) {
         if self.slot.is_taken() {
-            let mut wakes = Wakes::new();
-            self.inbox.lock().forget(&mut self.slot, &mut wakes);
-            wakes.fire();
+            let mut later = Deferred::new();
+            self.inbox.lock().forget(&mut self.slot, &mut later);
+            later.run();
         }
     }
 }
@@ -189,28 +180,17 @@ fn poll_once_and_drop<F: Future>(future: F) -> Option<F::Output> {
     }))
 }
 
-/// A kernel that takes everything.
-#[derive(Debug)]
-struct Sink;
-
-impl Medium for Sink {
-    fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(bufs.iter().map(|buf| buf.len()).sum())
-    }
-}
-
 /// The connection task of `key`: takes and "writes" until the pipe is finished or `limit` messages are
 /// written; gives back what was written.
 struct Connection {
     outbox: SharedOut,
     key: PeerKey,
-    held: Option<Box<Writer>>,
+    wire: WireBuf,
 }
 
 impl Connection {
     fn new(outbox: &SharedOut, key: PeerKey) -> Self {
-        Writer::install(std::sync::Arc::new(Sink), outbox, key);
-        Self { outbox: outbox.clone(), key, held: None }
+        Self { outbox: outbox.clone(), key, wire: WireBuf::default() }
     }
 
     /// What the pipe says was written.
@@ -221,23 +201,19 @@ impl Connection {
     /// One turn, as `Session::write`: ready when the pipe is finished, or after `limit` messages.
     fn poll(&mut self, cx: &mut Context<'_>, limit: usize) -> Poll<usize> {
         loop {
-            let mut wakes = Wakes::new();
-            let taken = {
+            let mut later = Deferred::new();
+            let (fetched, _) = {
                 let mut outbox = self.outbox.lock();
-                if let Some(writer) = self.held.take() {
-                    outbox.give_back(self.key, writer, &mut wakes);
-                }
-                outbox.take(self.key, false, &mut Vec::new(), cx.waker())
+                let written = self.wire.drain(&mut later);
+                outbox.credit(self.key, written, &mut later);
+                outbox.fetch(self.key, &mut self.wire, None, cx.waker())
             };
-            wakes.fire();
-            match taken {
-                Taken::Finished => return Poll::Ready(self.total()),
-                Taken::Idle if self.total() >= limit => return Poll::Ready(self.total()),
-                Taken::Idle => return Poll::Pending,
-                Taken::Writer(mut writer) => {
-                    writer.write().unwrap();
-                    self.held = Some(writer);
-                }
+            later.run();
+            match fetched {
+                Fetched::Finished => return Poll::Ready(self.total()),
+                Fetched::Nothing if self.total() >= limit => return Poll::Ready(self.total()),
+                Fetched::Nothing => return Poll::Pending,
+                Fetched::Something => {}
             }
         }
     }
@@ -249,14 +225,16 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.outbox.lock().abandon(self.key);
+        let mut later = Deferred::new();
+        self.outbox.lock().abandon(self.key, &mut later);
+        later.run();
     }
 }
 
 fn close(outbox: &SharedOut) {
-    let mut wakes = Wakes::new();
-    outbox.lock().close(Instant::now(), &mut wakes);
-    wakes.fire();
+    let mut later = Deferred::new();
+    outbox.lock().close(Instant::now(), &mut later);
+    later.run();
 }
 
 fn inbox(mark: Hwm) -> SharedIn {

@@ -2,10 +2,10 @@
 
 use ::loom::future::block_on;
 use ::loom::thread;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
-use super::{Connection, Sending, balance, close, lockstep, model, out, poll_once_and_drop, wire};
-use crate::pipe::{Refusal, Slot, Wakes};
+use super::{Connection, Sending, balance, close, model, out, poll_once_and_drop, wire};
+use crate::pipe::{Deferred, Refusal, Slot};
 use crate::routing::{IdentityMap, Route};
 
 #[test]
@@ -22,45 +22,6 @@ fn loom_m1_a_connection_task_that_goes_idle_hears_of_every_message() {
         assert_eq!(writer.join().unwrap(), 2);
         let outbox = outbox.lock();
         assert_eq!((outbox.queued(), outbox.counters.sent), (0, 2));
-    });
-}
-
-#[test]
-fn loom_in_lockstep_senders_and_the_connection_task_write_by_turns_and_leave_nothing() {
-    model(3, || {
-        let outbox = lockstep();
-        let key = wire(&outbox);
-        let writer = Connection::new(&outbox, key);
-        let writer = thread::spawn(move || writer.run(usize::MAX));
-        let other = Sending::new(&outbox, 1);
-        let other = thread::spawn(move || block_on(other));
-        assert_eq!(block_on(Sending::new(&outbox, 2)), Ok(()));
-        assert_eq!(other.join().unwrap(), Ok(()));
-        close(&outbox);
-        assert_eq!(writer.join().unwrap(), 2);
-        assert_eq!(outbox.lock().queued(), 0);
-    });
-}
-
-#[test]
-fn loom_a_connection_that_ends_waits_for_a_sender_who_writes() {
-    model(3, || {
-        let outbox = lockstep();
-        let key = wire(&outbox);
-        let mut writer = Connection::new(&outbox, key);
-        // Idle, so that senders write.
-        block_on(std::future::poll_fn(|cx| writer.poll(cx, 0)));
-        let sender = Sending::new(&outbox, 1);
-        let sender = thread::spawn(move || block_on(sender));
-        let mut unwritten =
-            block_on(std::future::poll_fn(|cx| match outbox.lock().disconnect(key, cx.waker()) {
-                Some(unwritten) => Poll::Ready(unwritten),
-                None => Poll::Pending,
-            }));
-        assert_eq!(sender.join().unwrap(), Ok(()));
-        // Before it, or not at all: nothing is with the writer any more.
-        assert_eq!(unwritten.drain().messages, 0);
-        assert_eq!(writer.total() + outbox.lock().queued(), 1);
     });
 }
 
@@ -127,7 +88,9 @@ fn loom_one_who_waits_for_peers_does_not_take_a_senders_wake_up() {
         assert_eq!(block_on(Sending::new(&outbox, 0)), Ok(()));
         // First in the queue, and never satisfied.
         let mut watcher = Slot::bystander();
-        outbox.lock().senders.wait(&mut watcher, Waker::noop());
+        let mut later = Deferred::new();
+        outbox.lock().senders.wait(&mut watcher, None, Waker::noop(), &mut later);
+        later.run();
         let writer = Connection::new(&outbox, key);
         let writer = thread::spawn(move || writer.run(2));
         assert_eq!(block_on(Sending::new(&outbox, 1)), Ok(()));
@@ -161,9 +124,9 @@ fn loom_m4_a_peer_that_leaves_ends_the_wait_for_it() {
         assert_eq!(block_on(Sending::new(&outbox, 0).to(key)), Ok(()));
         let waiting = Sending::new(&outbox, 1).to(key);
         let waiting = thread::spawn(move || block_on(waiting));
-        let mut wakes = Wakes::new();
-        assert_eq!(outbox.lock().detach(key, &mut wakes), 1);
-        wakes.fire();
+        let mut later = Deferred::new();
+        assert_eq!(outbox.lock().detach(key, &mut later), 1);
+        later.run();
         assert_eq!(waiting.join().unwrap(), Err(Refusal::Unroutable));
     });
 }
@@ -197,9 +160,9 @@ fn loom_a_share_goes_elsewhere_when_a_peer_leaves_with_a_full_pipe() {
         let waiting = thread::spawn(move || block_on(waiting));
         let comes = outbox.clone();
         let comes = thread::spawn(move || wire(&comes));
-        let mut wakes = Wakes::new();
-        outbox.lock().detach(full, &mut wakes);
-        wakes.fire();
+        let mut later = Deferred::new();
+        outbox.lock().detach(full, &mut later);
+        later.run();
         let key = comes.join().unwrap();
         assert_eq!(waiting.join().unwrap(), Ok(()));
         // It went to the newcomer, unless the old peer's pipe took it before it left; never to both.

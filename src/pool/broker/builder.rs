@@ -9,11 +9,11 @@ use super::handle::Broker;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::{BindError, OptionError};
 use crate::message::Frame;
+use crate::patterns::Router;
 use crate::pool::policy::Policy;
 use crate::pool::scheduler::{Admin, Config, Event, Scheduler};
 use crate::pool::time::Time;
 use crate::pool::wire::Door;
-use crate::socket::Router;
 
 /// Results that may wait for one client, in bytes, unless set.
 const MAX_BACKLOG: usize = 256 << 20;

@@ -10,11 +10,11 @@ use super::mmi;
 use super::outgoing::Outgoing;
 use super::peers::{Peer, Peers};
 use crate::message::{Frame, Message};
+use crate::patterns::{PeerId, Router, RouterEvent};
 use crate::pool::protocol::{FromClient, FromWorker, Session, ToClient, ToWorker};
 use crate::pool::scheduler::{Action, Admin, Event, Scheduler};
 use crate::pool::time::Time;
 use crate::pool::wire::{Dialect, Door, Said};
-use crate::socket::{PeerId, Router, RouterEvent};
 
 /// Events taken at a time. More would not save anything, and keep what they cause waiting.
 const BATCH: usize = 256;

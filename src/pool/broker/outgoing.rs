@@ -6,8 +6,8 @@ use tokio::task::JoinSet;
 use super::peers::{Peer, Peers};
 use crate::error::SendErrorKind;
 use crate::message::Message;
+use crate::patterns::{PeerId, Router};
 use crate::pool::protocol::Session;
-use crate::socket::{PeerId, Router};
 
 /// Messages of a backlog that are tried at a time: as many as a socket has room for, unless set otherwise.
 const PART: usize = 1024;
@@ -141,9 +141,9 @@ fn cost(message: &Message) -> usize {
 mod tests {
     use super::*;
     use crate::message::Frame;
+    use crate::patterns::{Dealer, RouterEvent};
     use crate::pool::time::Time;
     use crate::pool::wire::Door;
-    use crate::socket::{Dealer, RouterEvent};
 
     /// What a peer owes is what its backlog takes, at each moment; all of it arrives, in order.
     #[tokio::test]

@@ -7,10 +7,10 @@ use foldhash::fast::FixedState;
 use slab::Slab;
 
 use crate::message::{Frame, Message};
+use crate::patterns::PeerId;
 use crate::pool::protocol::Session;
 use crate::pool::time::Time;
 use crate::pool::wire::{Dialect, Door};
-use crate::socket::PeerId;
 
 /// One connection.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::state::Shared;
+use crate::patterns::RouterEvent;
 use crate::pool::wire::{decode_to_client, parse};
-use crate::socket::RouterEvent;
 
 /// Events taken at a time.
 const BATCH: usize = 256;

@@ -20,9 +20,10 @@ pub use replies::Replies;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::ConnectError;
 use crate::message::{Frame, Message};
+use crate::patterns::Router;
 use crate::pool::protocol::{FromClient, RequestId};
 use crate::pool::request::{Call, CallError, Stream, Submit};
-use crate::socket::{Closed, Router};
+use crate::socket::Closed;
 use state::Shared;
 
 /// Tasks that may be open at a time; more wait for one to end. It bounds what is remembered for a broker that is away.

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::replies::Inlet;
 use crate::message::{Frame, Message};
+use crate::patterns::{PeerId, Router};
 use crate::pool::protocol::{FromClient, RejectReason, RequestId, SubmitOptions, ToClient};
 use crate::pool::request::CallError;
 use crate::pool::wire::{Naming, encode_from_client};
-use crate::socket::{PeerId, Router};
 
 /// What waits for a result.
 #[derive(Debug)]

@@ -15,10 +15,10 @@ use super::task::Task;
 use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
 use crate::message::Message;
+use crate::patterns::{PeerId, Router, RouterEvent};
 use crate::pool::job::{Given, Job, Origin, TaskLost};
 use crate::pool::protocol::{FromWorker, Lease, Nack, TaskId, ToWorker, WorkerHello};
 use crate::pool::wire::{Names, decode_to_worker, encode_from_worker, parse};
-use crate::socket::{PeerId, Router, RouterEvent};
 
 /// Events taken at a time.
 const BATCH: usize = 256;

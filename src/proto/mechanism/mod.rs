@@ -26,11 +26,9 @@ impl Security {
 
 /// One side of one connection's security handshake.
 ///
-/// A mechanism that also encrypts adds its cipher to [`Progress::Done`]. Its two halves then sit
-/// where a frame's body crosses the wire: the decoder opens a body between `Header::split` and the
-/// frame that it becomes, with the limits applied to the plain text; the writer of the connection
-/// seals each frame as it takes it from the outbound buffer, so that what waits there stays whole
-/// frames in the clear and survives a reconnect.
+/// A mechanism that also encrypts adds its record layer to [`Progress::Done`]: what waits in a queue stays whole frames in
+/// the clear and survives a reconnect, so the connection's writer seals what it takes, and its reader opens what it has read
+/// before the decoder counts it.
 pub(crate) trait Mechanism: fmt::Debug + Send {
     /// Its name in the greeting.
     fn name(&self) -> &'static str;

@@ -31,7 +31,8 @@ impl End {
         if whose == Whose::Theirs {
             return Self::lib(zmq::PUSH);
         }
-        let builder = Push::builder().send_hwm(HWM.into()).send_buffer(BUFFER.into()).linger(DEADLINE);
+        let builder =
+            Push::builder().send_hwm(usize::from(HWM)).send_buffer(usize::from(BUFFER)).linger(DEADLINE);
         let push = builder.reconnect_interval(Duration::from_millis(10)).build().unwrap();
         let monitor = push.monitor();
         Self::Push(push, monitor)
@@ -41,7 +42,7 @@ impl End {
         if whose == Whose::Theirs {
             return Self::lib(zmq::PULL);
         }
-        let builder = Pull::builder().recv_hwm(HWM.into()).recv_buffer(BUFFER.into());
+        let builder = Pull::builder().recv_hwm(usize::from(HWM)).recv_buffer(usize::from(BUFFER));
         let pull = builder.reconnect_interval(Duration::from_millis(10)).build().unwrap();
         let monitor = pull.monitor();
         Self::Pull(pull, monitor)

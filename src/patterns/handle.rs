@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::core::{Core, Offer};
 use crate::error::SendError;
 use crate::message::Message;
-use crate::pipe::{Refusal, Slot, Wakes};
+use crate::pipe::{Refusal, Slot};
+use crate::socket::{Core, Offer};
 
 /// What a socket value holds: a share of the socket, and its own places in the queues of those who
 /// wait (for `Stream` and `Sink`, which keep theirs between polls).
@@ -65,13 +65,10 @@ impl Handle {
 
     /// Sends at once, or keeps the message for the next `poll_outgoing`.
     pub(crate) fn start_send(&mut self, mut message: Message, offer: impl Offer) -> Result<(), SendError> {
-        let mut wakes = Wakes::new();
-        let offered = offer(&mut self.core.outbox.lock(), &mut message, &mut wakes);
-        wakes.fire();
-        match offered {
+        match self.core.offer_once(&mut message, &offer) {
             Ok(()) => return Ok(()),
             Err(Refusal::Yield) => self.turn_is_over = true,
-            Err(Refusal::Full | Refusal::NoPeer) => {}
+            Err(Refusal::Full | Refusal::PeerFull(_) | Refusal::NoPeer) => {}
             Err(refusal) => return self.core.refused(refusal, message),
         }
         self.outgoing = Some(message);
@@ -99,27 +96,18 @@ impl Drop for Handle {
     }
 }
 
-/// How a socket ended; from `close`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Closed {
-    /// Messages that were accepted and not handed to the operating system, or to an inproc peer,
-    /// when linger ran out. What was handed over may still be lost: see the
-    /// [promises](crate#what-it-promises).
-    pub undelivered: usize,
-    /// Messages of peers behind connections that had come and were not received when it was closed. Those of inproc
-    /// peers are dropped by their sender, and counted there.
-    pub unread: usize,
-}
-
 /// Gives a socket type its life: from `new` to `close`.
 macro_rules! lifecycle {
-    ($socket:ident, $builder:ident, $kind:expr) => {
+    ($socket:ident, $builder:ident, $pattern:expr) => {
         impl $socket {
             /// A socket with the default options.
             #[must_use]
             pub fn new() -> Self {
-                Self::from_options(crate::options::Options::default())
+                Self::from_options(
+                    crate::Context::default(),
+                    crate::Options::default(),
+                    crate::options::TypeOptions::default(),
+                )
             }
 
             /// Options for a socket of this type.
@@ -127,8 +115,13 @@ macro_rules! lifecycle {
                 $builder::default()
             }
 
-            fn from_options(options: crate::options::Options) -> Self {
-                Self { handle: crate::socket::handle::Handle::new(crate::socket::Core::new($kind, options)) }
+            fn from_options(
+                context: crate::Context,
+                options: crate::Options,
+                specific: crate::options::TypeOptions,
+            ) -> Self {
+                let core = crate::socket::Core::new($pattern, context, options, specific);
+                Self { handle: crate::patterns::handle::Handle::new(core) }
             }
 
             /// Accepts peers at `endpoint`; gives it back as bound, with the real port or path in
@@ -136,7 +129,8 @@ macro_rules! lifecycle {
             ///
             /// # Errors
             ///
-            /// If the endpoint is malformed, in use, or not of this machine, or the socket is closed.
+            /// If the endpoint is malformed, in use, or not of this machine, or the socket is closed; outside a
+            /// tokio runtime, unless the socket's [`Context`](crate::Context) has one.
             ///
             /// # Cancel safety
             ///
@@ -147,7 +141,29 @@ macro_rules! lifecycle {
                 crate::EndpointError: From<E::Error>,
             {
                 let endpoint = endpoint.try_into().map_err(crate::EndpointError::from)?;
-                self.handle.core.bind(endpoint).await
+                crate::engine::bind(&self.handle.core, endpoint, None).await
+            }
+
+            /// As [`bind`](Self::bind), with options of their own for the connections of this endpoint.
+            ///
+            /// # Errors
+            ///
+            /// As [`bind`](Self::bind), and if an option has a value that it cannot have.
+            ///
+            /// # Cancel safety
+            ///
+            /// Cancelled before it is ready, nothing is bound.
+            pub async fn bind_with<E>(
+                &self,
+                endpoint: E,
+                options: &crate::ConnectionOptions,
+            ) -> Result<crate::Endpoint, crate::BindError>
+            where
+                E: TryInto<crate::Endpoint>,
+                crate::EndpointError: From<E::Error>,
+            {
+                let endpoint = endpoint.try_into().map_err(crate::EndpointError::from)?;
+                crate::engine::bind(&self.handle.core, endpoint, Some(options)).await
             }
 
             /// Connects to `endpoint` in the background: returns at once, resolves the name anew
@@ -156,15 +172,12 @@ macro_rules! lifecycle {
             /// # Errors
             ///
             /// If the endpoint is malformed or one that is only for binding, or the socket is
-            /// closed. Over inproc, also if the peer is of a type that does not match.
+            /// closed; outside a tokio runtime, unless the socket's [`Context`](crate::Context) has one. Over
+            /// inproc, also if the peer is of a type that does not match.
             ///
             /// # Cancel safety
             ///
             /// It never waits, so it is never cancelled half-way.
-            ///
-            /// # Panics
-            ///
-            /// Outside a tokio runtime.
             #[allow(clippy::unused_async, reason = "part of the asynchronous half of the API, as `bind` is")]
             pub async fn connect<E>(&self, endpoint: E) -> Result<(), crate::ConnectError>
             where
@@ -172,7 +185,30 @@ macro_rules! lifecycle {
                 crate::EndpointError: From<E::Error>,
             {
                 let endpoint = endpoint.try_into().map_err(crate::EndpointError::from)?;
-                self.handle.core.connect(&endpoint, b"")
+                crate::engine::connect(&self.handle.core, &endpoint, None, b"")
+            }
+
+            /// As [`connect`](Self::connect), with options of their own for the connections of this endpoint.
+            ///
+            /// # Errors
+            ///
+            /// As [`connect`](Self::connect), and if an option has a value that it cannot have.
+            ///
+            /// # Cancel safety
+            ///
+            /// It never waits, so it is never cancelled half-way.
+            #[allow(clippy::unused_async, reason = "part of the asynchronous half of the API, as `bind` is")]
+            pub async fn connect_with<E>(
+                &self,
+                endpoint: E,
+                options: &crate::ConnectionOptions,
+            ) -> Result<(), crate::ConnectError>
+            where
+                E: TryInto<crate::Endpoint>,
+                crate::EndpointError: From<E::Error>,
+            {
+                let endpoint = endpoint.try_into().map_err(crate::EndpointError::from)?;
+                crate::engine::connect(&self.handle.core, &endpoint, Some(options), b"")
             }
 
             /// Stops accepting peers at `endpoint`, and ends the connections that came that way

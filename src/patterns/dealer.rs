@@ -4,6 +4,8 @@ use super::verbs::{receives, sends};
 use super::{pull, push};
 use crate::message::Message;
 use crate::proto::SocketType;
+use crate::routing::{Rotation, Route};
+use crate::socket::{LINGER, Pattern, keep};
 
 /// Sends to its peers in turn and receives from all of them, as it likes: an asynchronous [`Req`](crate::Req).
 /// Talks to [`Router`](crate::Router), [`Rep`](crate::Rep) and [`Dealer`].
@@ -30,10 +32,26 @@ pub struct Dealer {
     pub(crate) handle: Handle,
 }
 
+pub(super) static PATTERN: Pattern = Pattern {
+    socket_type: SocketType::Dealer,
+    peers: &[SocketType::Rep, SocketType::Dealer, SocketType::Router],
+    route: |_| Route::Balance(Rotation::default()),
+    send: Some(push::SEND),
+    receive: Some(pull::RECEIVE),
+    arrive: keep,
+    lockstep: false,
+    exclusive: false,
+    announces_routing_id: true,
+    hears_subscriptions: false,
+    filters: false,
+    connects_once: true,
+    linger: LINGER,
+};
+
 builder! {
     /// Options of a [`Dealer`].
     DealerBuilder => Dealer, [sending, receiving, conflating, identified, probing, greeting]
 }
-lifecycle!(Dealer, DealerBuilder, SocketType::Dealer);
+lifecycle!(Dealer, DealerBuilder, &PATTERN);
 sends!(Dealer, push::offer);
 receives!(Dealer, Message, pull::take);

@@ -1,12 +1,14 @@
 use super::builder::{builder, receiving, sending, set};
-use super::core::{Core, Take, Turn};
 use super::handle::{Handle, lifecycle};
 use super::publish::{self, publisher, publishing};
+use super::pull;
 use super::verbs::{receives, sends};
 use crate::message::Message;
 use crate::options::Notify;
-use crate::pipe::{PeerKey, Popped};
+use crate::pipe::{Deferred, Inbox};
 use crate::proto::SocketType;
+use crate::routing::{FanOut, PeerKey, Route, Trie};
+use crate::socket::{Core, LINGER, Pattern, RawReceive, Take, Taken, Turn, upstream};
 
 macro_rules! notifying {
     () => {
@@ -14,22 +16,22 @@ macro_rules! notifying {
             /// Which subscriptions are received. Default: the first and the last of each topic.
             ///
             /// libzmq: `ZMQ_XPUB_VERBOSE`, `ZMQ_XPUB_VERBOSER`
-            notify(notify: Notify) => pattern.notify = notify
+            notify(notify: Notify) => specific_mut, notify = notify
         }
         set! {
             /// Whether subscriptions take effect only by [`XPub::subscribe`], called after receiving
             /// one; all of them are received then. Default: no.
             ///
             /// libzmq: `ZMQ_XPUB_MANUAL`
-            manual(on: bool) => pattern.manual = on
+            manual(on: bool) => specific_mut, manual = on
         }
         /// As [`manual`](Self::manual), and the first message sent after receiving a subscription
         /// goes only to that subscriber, if it matches: for last-value caches. Default: no.
         ///
         /// libzmq: `ZMQ_XPUB_MANUAL_LAST_VALUE`
         pub fn manual_last_value(mut self, on: bool) -> Self {
-            self.options.pattern.manual = on;
-            self.options.pattern.last_value = on;
+            self.specific.manual = on;
+            self.specific.last_value = on;
             self
         }
         set! {
@@ -37,7 +39,7 @@ macro_rules! notifying {
             /// each. Default: no.
             ///
             /// libzmq: `ZMQ_ONLY_FIRST_SUBSCRIBE`
-            only_first_subscribe(on: bool) => pattern.only_first_subscribe = on
+            only_first_subscribe(on: bool) => specific_mut, only_first_subscribe = on
         }
     };
 }
@@ -54,25 +56,48 @@ pub struct XPub {
     pub(crate) handle: Handle,
 }
 
+pub(super) static PATTERN: Pattern = Pattern {
+    socket_type: SocketType::XPub,
+    peers: &[SocketType::Sub, SocketType::XSub],
+    route: |specific| Route::Fan(Box::new(FanOut::new(specific.manual, specific.no_drop))),
+    send: Some(publish::SEND),
+    receive: Some(RawReceive { take: take_raw, ..pull::RECEIVE }),
+    arrive: upstream,
+    lockstep: false,
+    exclusive: false,
+    announces_routing_id: false,
+    hears_subscriptions: true,
+    filters: false,
+    connects_once: false,
+    linger: LINGER,
+};
+
 builder! {
     /// Options of an [`XPub`].
     XPubBuilder => XPub, [sending, receiving, publishing, notifying]
 }
-lifecycle!(XPub, XPubBuilder, SocketType::XPub);
+lifecycle!(XPub, XPubBuilder, &PATTERN);
 sends!(XPub, publish::offer);
 receives!(XPub, Message, take);
 publisher!(XPub);
 
 fn take(core: &Core) -> impl Take<Message> {
-    move |inbox, message, wakes| {
-        if let Popped::Message(peer) = inbox.pop(message, wakes)?
-            && core.options.pattern.manual
-            && matches!(message.first().first(), Some(0 | 1))
-        {
-            *core.turn.lock() = Turn::Subscriber(peer);
-        }
-        Some(Ok(()))
+    move |inbox, message, later| {
+        let mut item = (PeerKey::default(), std::mem::take(message));
+        let taken = take_raw(core, inbox, &mut item, later);
+        *message = item.1;
+        taken
     }
+}
+
+/// Notes whose subscription it is that is received.
+fn take_raw(core: &Core, inbox: &mut Inbox, item: &mut (PeerKey, Message), later: &mut Deferred) -> Taken {
+    let taken = (pull::RECEIVE.take)(core, inbox, item, later);
+    let (peer, message) = item;
+    if taken == Taken::Item && core.specific.manual && matches!(message.first().first(), Some(0 | 1)) {
+        *core.turn.lock() = Turn::Subscriber(*peer);
+    }
+    taken
 }
 
 impl XPub {
@@ -91,7 +116,7 @@ impl XPub {
         });
     }
 
-    fn edit(&self, edit: impl FnOnce(&mut crate::routing::Trie<PeerKey>, PeerKey)) {
+    fn edit(&self, edit: impl FnOnce(&mut Trie<PeerKey>, PeerKey)) {
         let core = &self.handle.core;
         let Turn::Subscriber(peer) = *core.turn.lock() else { return };
         let mut outbox = core.outbox.lock();

@@ -2,13 +2,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::builder::{builder, identified, probing, receiving, sending, set};
-use super::core::{Core, Offer, Take, Tally, Turn};
 use super::handle::{Handle, lifecycle};
 use super::verbs::{receives, sends};
 use crate::error::{RecvError, RequestError};
 use crate::message::{Frame, Message};
-use crate::pipe::{Popped, Refusal};
+use crate::pipe::{Deferred, Outbox, Popped, Refusal, STEP};
 use crate::proto::SocketType;
+use crate::routing::{Rotation, Route};
+use crate::socket::{Core, LINGER, Offer, Pattern, Take, Taken, Tally, Turn, keep};
 
 macro_rules! requesting {
     () => {
@@ -18,18 +19,18 @@ macro_rules! requesting {
             /// has to send back every frame up to the empty one. Default: no.
             ///
             /// libzmq: `ZMQ_REQ_CORRELATE`
-            correlate(on: bool) => pattern.correlate = on
+            correlate(on: bool) => specific_mut, correlate = on
         }
         set! {
             /// Whether a new request may be sent before the reply to the last one, which is then
             /// abandoned. Use it with [`correlate`](Self::correlate). Default: no.
             ///
             /// libzmq: `ZMQ_REQ_RELAXED`
-            relaxed(on: bool) => pattern.relaxed = on
+            relaxed(on: bool) => specific_mut, relaxed = on
         }
         set! {
             /// How long [`Req::request`] waits, for room and for the reply together. Default: for ever.
-            request_timeout(timeout: Duration) => pattern.request_timeout = Some(timeout)
+            request_timeout(timeout: Duration) => specific_mut, request_timeout = Some(timeout)
         }
     };
 }
@@ -61,38 +62,57 @@ pub struct Req {
     pub(crate) handle: Handle,
 }
 
+pub(super) static PATTERN: Pattern = Pattern {
+    socket_type: SocketType::Req,
+    peers: &[SocketType::Rep, SocketType::Router],
+    route: |_| Route::Balance(Rotation::default()),
+    send: None,
+    receive: None,
+    arrive: keep,
+    lockstep: true,
+    exclusive: false,
+    announces_routing_id: true,
+    hears_subscriptions: false,
+    filters: false,
+    connects_once: true,
+    linger: LINGER,
+};
+
 builder! {
     /// Options of a [`Req`].
     ReqBuilder => Req, [sending, receiving, identified, probing, requesting]
 }
-lifecycle!(Req, ReqBuilder, SocketType::Req);
+lifecycle!(Req, ReqBuilder, &PATTERN);
 sends!(Req, offer);
 receives!(Req, Message, take);
 
 fn offer(core: &Core) -> impl Offer {
-    offer_as(core, None)
+    Request { core, asked: None }
 }
 
 /// `[number]`, an empty frame, the body (B1.1). Tells `asked` which exchange this begins.
-fn offer_as<'a>(core: &'a Core, asked: Option<&'a AtomicU32>) -> impl Offer + 'a {
-    // B1.4: what came unasked, such as a second reply, must not be taken for the reply to this request.
-    let awaited = matches!(*core.turn.lock(), Turn::AwaitReply { lost: false, .. });
-    if !awaited || core.options.pattern.relaxed {
-        core.drop_unread();
-    }
-    move |outbox, message, wakes| {
+struct Request<'a> {
+    core: &'a Core,
+    asked: Option<&'a AtomicU32>,
+}
+
+impl Offer for Request<'_> {
+    /// A second reply, say.
+    const CLEARS_INBOX: bool = true;
+
+    fn offer(&self, outbox: &mut Outbox, message: &mut Message, later: &mut Deferred) -> Result<(), Refusal> {
+        let Self { core, asked } = self;
         if outbox.is_closed() {
             return Err(Refusal::Closed);
         }
-        let pattern = &core.options.pattern;
         let mut turn = core.turn.lock();
-        if matches!(*turn, Turn::AwaitReply { lost: false, .. }) && !pattern.relaxed {
+        if matches!(*turn, Turn::AwaitReply { lost: false, .. }) && !core.specific.relaxed {
             return Err(Refusal::OutOfTurn);
         }
         let exchange = core.tally.next_request();
         let envelope = [Frame::copy_from_slice(&exchange.to_be_bytes()), Frame::new()];
-        let envelope = if pattern.correlate { &envelope[..] } else { &envelope[1..] };
-        let peer = outbox.balance(envelope, message, wakes)?;
+        let envelope = if core.specific.correlate { &envelope[..] } else { &envelope[1..] };
+        let peer = outbox.balance(envelope, message, later)?;
         *turn = Turn::AwaitReply { peer, exchange, lost: false };
         if let Some(asked) = asked {
             asked.store(exchange, Ordering::Relaxed);
@@ -108,35 +128,39 @@ fn take(core: &Core) -> impl Take<Message> {
 /// The reply, from the peer that was asked; anything else is late, or malformed, and skipped (B1.4, B1.5). With `asked`
 /// that of this exchange or none.
 fn take_as(core: &Core, asked: Option<u32>) -> impl Take<Message> {
-    move |inbox, message, wakes| {
+    move |inbox, message, later| {
         if inbox.is_closed() {
-            return Some(Err(RecvError::Closed));
+            return Taken::Failed(RecvError::Closed);
         }
         let mut turn = core.turn.lock();
-        let Turn::AwaitReply { peer, exchange, lost } = *turn else { return Some(Err(RecvError::OutOfTurn)) };
+        let Turn::AwaitReply { peer, exchange, lost } = *turn else {
+            return Taken::Failed(RecvError::OutOfTurn);
+        };
         if asked.is_some_and(|asked| asked != exchange) {
             // Abandoned. What this was woken for may be another's.
-            inbox.wake_all(wakes);
-            return Some(Err(RecvError::OutOfTurn));
+            inbox.wake_all(later);
+            return Taken::Failed(RecvError::OutOfTurn);
         }
-        let number = core.options.pattern.correlate.then(|| exchange.to_be_bytes());
-        while let Some(popped) = inbox.pop(message, wakes) {
-            let (from, opened) = match popped {
-                Popped::Message(from) => (from, open(message, number.as_ref())),
-                Popped::Body(from) => (from, number.is_none()),
-                Popped::Arrived(..) | Popped::Gone(..) => continue,
+        let number = core.specific.correlate.then(|| exchange.to_be_bytes());
+        for _ in 0..STEP {
+            let (from, opened) = match inbox.pop(message, later) {
+                None if lost => {
+                    *turn = Turn::Idle;
+                    return Taken::Failed(RecvError::PeerLost);
+                }
+                None => return Taken::Nothing,
+                Some(Popped::Message(from)) => (from, open(message, number.as_ref())),
+                Some(Popped::Body(from)) => (from, number.is_none()),
+                Some(Popped::Arrived(..) | Popped::Gone(..) | Popped::Filtered) => continue,
             };
             if from == peer && opened {
                 *turn = Turn::Idle;
-                return Some(Ok(()));
+                return Taken::Item;
             }
+            later.discard(std::mem::take(message));
             Tally::count(&core.tally.unexpected, 1);
         }
-        if lost {
-            *turn = Turn::Idle;
-            return Some(Err(RecvError::PeerLost));
-        }
-        None
+        Taken::Unwanted
     }
 }
 
@@ -170,17 +194,17 @@ impl Req {
         let core = &*self.handle.core;
         let exchange = async {
             let asked = AtomicU32::new(0);
-            core.send(message.into(), offer_as(core, Some(&asked))).await?;
+            core.send(message.into(), Request { core, asked: Some(&asked) }).await?;
             let asked = asked.into_inner();
             let mut abandon = Abandon(Some((core, asked)));
-            if core.options.pattern.relaxed {
+            if core.specific.relaxed {
                 core.wake_receivers();
             }
             let reply = core.recv(take_as(core, Some(asked))).await;
             abandon.0 = None;
             Ok(reply?)
         };
-        match core.options.pattern.request_timeout {
+        match core.specific.request_timeout {
             None => exchange.await,
             Some(limit) => {
                 tokio::time::timeout(limit, exchange).await.unwrap_or(Err(RecvError::Timeout.into()))

@@ -1,8 +1,11 @@
 use super::builder::{builder, conflating, sending, set};
-use super::core::{Core, Offer, Turn};
 use super::handle::{Handle, lifecycle};
 use super::verbs::sends;
+use crate::message::Message;
+use crate::pipe::{Deferred, Outbox, Refusal};
 use crate::proto::SocketType;
+use crate::routing::{FanOut, Route};
+use crate::socket::{Core, LINGER, Offer, Pattern, RawSend, Turn, step, upstream};
 
 macro_rules! publishing {
     () => {
@@ -11,34 +14,34 @@ macro_rules! publishing {
             /// misses a message, instead of missing it. Default: no.
             ///
             /// libzmq: `ZMQ_XPUB_NODROP`
-            no_drop(on: bool) => pattern.no_drop = on
+            no_drop(on: bool) => specific_mut, no_drop = on
         }
         set! {
             /// Whether subscribers get what does *not* match their subscriptions; set it on both
             /// sides. Default: no.
             ///
             /// libzmq: `ZMQ_INVERT_MATCHING`
-            invert_matching(on: bool) => pattern.invert_matching = on
+            invert_matching(on: bool) => specific_mut, invert_matching = on
         }
         set! {
             /// How many topics a peer behind a connection may subscribe to; one that asks for more is disconnected.
             /// Default: 100,000 (libzmq: no limit).
-            max_subscriptions_per_peer(topics: usize) => pattern.subscriptions.topics = topics
+            max_subscriptions_per_peer(topics: usize) => specific_mut, subscriptions.topics = topics
         }
         set! {
             /// How many bytes the topics of such a peer may have together. Default: 8 MiB (libzmq: no limit).
-            max_subscription_bytes(bytes: usize) => pattern.subscriptions.bytes = bytes
+            max_subscription_bytes(bytes: usize) => specific_mut, subscriptions.bytes = bytes
         }
         set! {
             /// How many bytes one topic of such a peer may have. Default: 4 KiB (libzmq: no limit).
-            max_topic_len(bytes: usize) => pattern.subscriptions.topic_len = bytes
+            max_topic_len(bytes: usize) => specific_mut, subscriptions.topic_len = bytes
         }
         /// A message that every new subscriber gets first, whatever it subscribed to; a SUB still
         /// filters it. None if it is empty. Default: none.
         ///
         /// libzmq: `ZMQ_XPUB_WELCOME_MSG`
         pub fn welcome(mut self, message: impl Into<bytes::Bytes>) -> Self {
-            self.options.pattern.hello = Some(message.into()).filter(|message| !message.is_empty());
+            self.specific.hello = Some(message.into()).filter(|message| !message.is_empty());
             self
         }
     };
@@ -97,31 +100,55 @@ pub struct Pub {
     pub(crate) handle: Handle,
 }
 
+pub(super) static PATTERN: Pattern = Pattern {
+    socket_type: SocketType::Pub,
+    peers: &[SocketType::Sub, SocketType::XSub],
+    route: |specific| Route::Fan(Box::new(FanOut::new(specific.manual, specific.no_drop))),
+    send: Some(SEND),
+    receive: None,
+    arrive: upstream,
+    lockstep: false,
+    exclusive: false,
+    announces_routing_id: false,
+    hears_subscriptions: false,
+    filters: false,
+    connects_once: true,
+    linger: LINGER,
+};
+
 builder! {
     /// Options of a [`Pub`].
     PubBuilder => Pub, [sending, conflating, publishing]
 }
-lifecycle!(Pub, PubBuilder, SocketType::Pub);
+lifecycle!(Pub, PubBuilder, &PATTERN);
 sends!(Pub, offer);
 publisher!(Pub);
 
-/// A copy to every peer whose subscriptions match: PUB and XPUB.
 #[inline]
 pub(super) fn offer(core: &Core) -> impl Offer {
-    let pattern = &core.options.pattern;
-    let (invert, no_drop) = (pattern.invert_matching, pattern.no_drop);
-    move |outbox, message, wakes| {
-        let newest = if core.options.pattern.last_value { core.newest_subscriber() } else { None };
-        // One that has left takes it from nobody.
-        let only = newest.filter(|peer| outbox.is_here(*peer));
-        outbox.publish(message, only, invert, no_drop, wakes)?;
-        if let Some(newest) = newest {
-            let mut turn = core.turn.lock();
-            // Unless another subscription was received meanwhile.
-            if matches!(*turn, Turn::Subscriber(peer) if peer == newest) {
-                *turn = Turn::Idle;
-            }
-        }
-        Ok(())
-    }
+    step(core, publish)
 }
+
+/// A copy to every peer whose subscriptions match: PUB and XPUB.
+#[inline]
+fn publish(
+    core: &Core,
+    outbox: &mut Outbox,
+    message: &mut Message,
+    later: &mut Deferred,
+) -> Result<(), Refusal> {
+    let newest = if core.specific.last_value { core.newest_subscriber() } else { None };
+    // One that has left takes it from nobody.
+    let only = newest.filter(|peer| outbox.is_here(*peer));
+    outbox.publish(message, only, core.specific.invert_matching, later)?;
+    if let Some(newest) = newest {
+        let mut turn = core.turn.lock();
+        // Unless another subscription was received meanwhile.
+        if matches!(*turn, Turn::Subscriber(peer) if peer == newest) {
+            *turn = Turn::Idle;
+        }
+    }
+    Ok(())
+}
+
+pub(super) const SEND: RawSend = RawSend { offer: publish, sent: |_| {} };

@@ -7,19 +7,20 @@ use std::task::Wake;
 
 use tokio::time::Instant;
 
-use crate::context::Name;
+use super::context::Name;
+use super::{Core, Pipe};
 use crate::endpoint::Endpoint;
 use crate::error::{BindError, ConnectError};
 use crate::message::Frame;
 use crate::monitor::{DropReason, PeerInfo};
-use crate::pipe::{InPipe, Inbox, Level, OutPipe, PeerKey, Pull, Wakes};
-use crate::socket::{Core, Pipe};
+use crate::pipe::{Deferred, InPipe, Inbox, Level, OutPipe, Pull};
+use crate::routing::PeerKey;
 use crate::sync::{Arc as Shared, Mutex};
 
 /// Takes a name, and links the sockets that have been waiting for it.
 pub(crate) fn bind(core: &Arc<Core>, name: &str, endpoint: &Endpoint) -> Result<(), BindError> {
     // Held to the end, so that a socket connecting meanwhile either waits here or finds us.
-    let mut names = core.options.context.names();
+    let mut names = core.context.names();
     let waiting = match names.get_mut(name) {
         Some(Name::Bound(other)) if other.strong_count() > 0 => {
             return Err(BindError::AddressInUse { endpoint: endpoint.clone() });
@@ -28,15 +29,20 @@ pub(crate) fn bind(core: &Arc<Core>, name: &str, endpoint: &Endpoint) -> Result<
         _ => Vec::new(),
     };
     names.insert(name.into(), Name::Bound(Arc::downgrade(core)));
+    let mut failed = Vec::new();
     for (connecter, key) in waiting {
         if let Some(connecter) = connecter.upgrade()
             && !is_ending(&connecter, key)
             && let Err(error) = link(&connecter, key, core, name)
         {
-            tracing::warn!(name, %error, "an inproc peer that was waiting cannot be connected");
-            connecter.depart(key, false, DropReason::Disconnect);
-            connecter.unlinked(key);
+            failed.push((connecter, key, error));
         }
+    }
+    drop(names);
+    for (connecter, key, error) in failed {
+        tracing::warn!(name, %error, "an inproc peer that was waiting cannot be connected");
+        connecter.depart(key, false, DropReason::Disconnect);
+        connecter.unlinked(key);
     }
     Ok(())
 }
@@ -48,10 +54,10 @@ pub(crate) fn connect(
     endpoint: &Arc<str>,
     name_it: &[u8],
 ) -> Result<PeerKey, ConnectError> {
-    let mut names = core.options.context.names();
-    let options = &core.options;
-    let out = OutPipe::inproc(options.conflate);
-    let inp = InPipe::new(options.conflate);
+    let mut names = core.context.names();
+    let conflate = core.specific.conflate;
+    let out = OutPipe::inproc(conflate);
+    let inp = InPipe::new(conflate);
     let key = core.expect(endpoint, out, inp, name_it).map_err(ConnectError::Refused)?;
     let bound = match names.get(name) {
         Some(Name::Bound(bound)) => bound.upgrade(),
@@ -74,7 +80,7 @@ pub(crate) fn connect(
 
 /// Frees a name.
 pub(crate) fn unbind(core: &Core, name: &str) {
-    let mut names = core.options.context.names();
+    let mut names = core.context.names();
     if let Some(Name::Bound(bound)) = names.get(name)
         && std::ptr::eq(bound.as_ptr(), core)
     {
@@ -84,7 +90,7 @@ pub(crate) fn unbind(core: &Core, name: &str) {
 
 /// Waits for a name no longer.
 pub(crate) fn stop_waiting(core: &Core, name: &str, keys: &HashSet<PeerKey>) {
-    let mut names = core.options.context.names();
+    let mut names = core.context.names();
     if let Some(Name::Awaited(waiting)) = names.get_mut(name) {
         waiting.retain(|(waiter, key)| !std::ptr::eq(waiter.as_ptr(), core) || !keys.contains(key));
         if waiting.is_empty() {
@@ -95,26 +101,28 @@ pub(crate) fn stop_waiting(core: &Core, name: &str, keys: &HashSet<PeerKey>) {
 
 /// Joins `a`'s pipe, made when it connected, with a new one of `b`.
 fn link(a: &Arc<Core>, a_key: PeerKey, b: &Arc<Core>, name: &str) -> Result<(), ConnectError> {
-    let (ours, theirs) = (a.kind, b.kind);
+    let (ours, theirs) = (a.pattern.socket_type, b.pattern.socket_type);
     // A10.1: libzmq does not check this over inproc.
-    if !ours.accepts(theirs) {
+    if !a.pattern.peers.contains(&theirs) {
         return Err(ConnectError::Incompatible { ours, theirs });
     }
     let endpoint: Arc<str> = format!("inproc://{name}").into();
-    let pipe =
-        Pipe::New(OutPipe::inproc(a.options.conflate || b.options.conflate), InPipe::new(b.options.conflate));
+    let pipe = Pipe::New(
+        OutPipe::inproc(a.specific.conflate || b.specific.conflate),
+        InPipe::new(b.specific.conflate),
+    );
     let b_key = b.admit(&endpoint, &info(a, &endpoint), pipe).map_err(ConnectError::Refused)?;
     b.came_in(&endpoint, b_key);
     let pull = |core: &Core, key| Pull { outbox: core.outbox.clone(), key, consumed: Level::default() };
-    let mut wakes = Wakes::new();
-    a.inbox.lock().link(a_key, pull(b, b_key), Activate::waker(a, a_key), &mut wakes);
-    b.inbox.lock().link(b_key, pull(a, a_key), Activate::waker(b, b_key), &mut wakes);
+    let mut later = Deferred::new();
+    a.inbox.lock().link(a_key, pull(b, b_key), Activate::waker(a, a_key), &mut later);
+    b.inbox.lock().link(b_key, pull(a, a_key), Activate::waker(b, b_key), &mut later);
     a.set_remote(a_key, b, b_key);
     b.set_remote(b_key, a, a_key);
     // Whoever changed its mark just now did not find the other yet.
-    a.inbox.lock().peer_mark(a_key, &mut wakes);
-    b.inbox.lock().peer_mark(b_key, &mut wakes);
-    wakes.fire();
+    a.inbox.lock().peer_mark(a_key, &mut later);
+    b.inbox.lock().peer_mark(b_key, &mut later);
+    later.run();
     if let Err(refused) = a.admit(&endpoint, &info(b, &endpoint), Pipe::Made(a_key)) {
         b.left(b_key);
         b.depart(b_key, true, DropReason::Disconnect);
@@ -145,16 +153,16 @@ fn is_ending(core: &Core, key: PeerKey) -> bool {
 pub(crate) fn unlink(core: &Core, key: PeerKey, discard: bool) -> bool {
     let remote = core.peers.lock().get_mut(key).and_then(|entry| entry.remote.take());
     let Some((remote, remote_key)) = remote else { return false };
-    let mut wakes = Wakes::new();
-    core.outbox.lock().close_pipe(key, Instant::now(), &mut wakes);
-    core.unsubscribe_all(key, &mut wakes);
+    let mut later = Deferred::new();
+    core.outbox.lock().close_pipe(key, Instant::now(), &mut later);
+    core.unsubscribe_all(key, &mut later);
     // Each end fetches what the other has queued for it, before that goes.
     {
         let mut inbox = core.inbox.lock();
         if discard {
-            inbox.discard(key, &mut wakes);
+            inbox.discard(key, &mut later);
         } else {
-            inbox.end(key, &mut wakes);
+            inbox.end(key, &mut later);
         }
     }
     if let Some(entry) = remote.peers.lock().get_mut(remote_key) {
@@ -163,7 +171,7 @@ pub(crate) fn unlink(core: &Core, key: PeerKey, discard: bool) -> bool {
     remote.depart(remote_key, false, DropReason::Disconnect);
     remote.unlinked(remote_key);
     core.unlinked(key);
-    wakes.fire();
+    later.run();
     true
 }
 
@@ -179,16 +187,16 @@ pub(crate) fn unlink_all(core: &Core) {
 
 /// A peer in this process, described as if by a handshake.
 fn info(core: &Core, endpoint: &Arc<str>) -> Arc<PeerInfo> {
-    let identity = if core.kind.announces_identity() { &core.options.routing_id[..] } else { &[] };
+    let identity = if core.pattern.announces_routing_id { &core.specific.routing_id[..] } else { &[] };
     Arc::new(PeerInfo {
         address: endpoint.clone(),
-        socket_type: Some(core.kind),
+        socket_type: Some(core.pattern.socket_type),
         identity: Frame::copy_from_slice(identity),
-        metadata: core.options.metadata.clone(),
+        metadata: core.options.connection.metadata.clone(),
     })
 }
 
-/// Wakes an inproc receiver: its pipe has something to pull.
+/// Deferred an inproc receiver: its pipe has something to pull.
 struct Activate {
     inbox: Shared<Mutex<Inbox>>,
     key: PeerKey,
@@ -206,8 +214,8 @@ impl Wake for Activate {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let mut wakes = Wakes::new();
-        self.inbox.lock().activate(self.key, 1, &mut wakes);
-        wakes.fire();
+        let mut later = Deferred::new();
+        self.inbox.lock().activate(self.key, 1, &mut later);
+        later.run();
     }
 }

@@ -4,6 +4,8 @@ use super::verbs::{receives, sends};
 use super::{pull, push};
 use crate::message::Message;
 use crate::proto::SocketType;
+use crate::routing::{Rotation, Route};
+use crate::socket::{LINGER, Pattern, keep};
 
 /// Talks to exactly one other [`Pair`], in both directions.
 ///
@@ -25,10 +27,26 @@ pub struct Pair {
     pub(crate) handle: Handle,
 }
 
+pub(super) static PATTERN: Pattern = Pattern {
+    socket_type: SocketType::Pair,
+    peers: &[SocketType::Pair],
+    route: |_| Route::Balance(Rotation::default()),
+    send: Some(push::SEND),
+    receive: Some(pull::RECEIVE),
+    arrive: keep,
+    lockstep: false,
+    exclusive: true,
+    announces_routing_id: false,
+    hears_subscriptions: false,
+    filters: false,
+    connects_once: false,
+    linger: LINGER,
+};
+
 builder! {
     /// Options of a [`Pair`].
     PairBuilder => Pair, [sending, receiving]
 }
-lifecycle!(Pair, PairBuilder, SocketType::Pair);
+lifecycle!(Pair, PairBuilder, &PATTERN);
 sends!(Pair, push::offer);
 receives!(Pair, Message, pull::take);

@@ -4,18 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::builder::{builder, greeting, identified, probing, receiving, sending, set};
-use super::core::{Core, Offer, Take};
 use super::handle::{Handle, lifecycle};
 use super::marks::send_mark;
+use super::pull;
 use super::verbs::receives;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::{ConnectError, RecvError, SendError};
 use crate::message::{Frame, Message};
 use crate::monitor::PeerInfo;
-use crate::pipe::{Inbox, Name, Outbox, PeerKey, Popped, Refusal, Wakes};
+use crate::pipe::{Deferred, Inbox, Name, Outbox, Popped, Refusal};
 use crate::proto::SocketType;
 use crate::proto::metadata::is_identity;
-use crate::routing::Route;
+use crate::routing::{IdentityMap, PeerKey, Route};
+use crate::socket::{Core, LINGER, Pattern, RawReceive, RawSend, Take, Taken, keep};
 
 /// Messages that [`Router::try_send_each`] sends under one lock.
 const PART: usize = 256;
@@ -27,7 +28,7 @@ macro_rules! addressing {
             /// instead of being dropped. Default: no.
             ///
             /// libzmq: `ZMQ_ROUTER_MANDATORY`
-            mandatory(on: bool) => pattern.mandatory = on
+            mandatory(on: bool) => specific_mut, mandatory = on
         }
         set! {
             /// Whether a newcomer with the routing id of a connected peer takes it over and that
@@ -35,13 +36,13 @@ macro_rules! addressing {
             /// refused and may try again.
             ///
             /// libzmq: `ZMQ_ROUTER_HANDOVER`
-            handover(on: bool) => pattern.handover = on
+            handover(on: bool) => specific_mut, handover = on
         }
         set! {
             /// Whether [`Router::recv_event`] tells of peers that come and go. Default: no.
             ///
             /// libzmq: `ZMQ_ROUTER_NOTIFY`
-            notify(on: bool) => pattern.announce = on
+            notify(on: bool) => specific_mut, announce = on
         }
     };
 }
@@ -57,11 +58,27 @@ pub struct Router {
     pub(crate) handle: Handle,
 }
 
+pub(super) static PATTERN: Pattern = Pattern {
+    socket_type: SocketType::Router,
+    peers: &[SocketType::Req, SocketType::Dealer, SocketType::Router],
+    route: |_| Route::Named(Box::new(IdentityMap::new(fastrand::u32(..)))),
+    send: Some(SEND),
+    receive: Some(RECEIVE),
+    arrive: keep,
+    lockstep: false,
+    exclusive: false,
+    announces_routing_id: true,
+    hears_subscriptions: false,
+    filters: false,
+    connects_once: false,
+    linger: LINGER,
+};
+
 builder! {
     /// Options of a [`Router`].
     RouterBuilder => Router, [sending, receiving, identified, probing, greeting, addressing]
 }
-lifecycle!(Router, RouterBuilder, SocketType::Router);
+lifecycle!(Router, RouterBuilder, &PATTERN);
 receives!(Router, (RoutingId, Message), take);
 send_mark!(Router);
 
@@ -109,32 +126,64 @@ pub enum RouterEvent {
 }
 
 fn take(_: &Core) -> impl Take<(RoutingId, Message)> {
-    |inbox, (id, message), wakes| {
-        loop {
-            if let Popped::Message(peer) = inbox.pop(message, wakes)? {
-                id.set(inbox, peer);
-                return Some(Ok(()));
-            }
+    |inbox, (id, message), later| match inbox.pop(message, later) {
+        None => Taken::Nothing,
+        Some(Popped::Message(peer) | Popped::Body(peer)) => {
+            id.set(inbox, peer);
+            Taken::Item
         }
+        Some(Popped::Arrived(..) | Popped::Gone(..) | Popped::Filtered) => Taken::Unwanted,
     }
 }
 
-fn take_event(
-    inbox: &mut Inbox,
-    event: &mut Option<RouterEvent>,
-    wakes: &mut Wakes,
-) -> Option<Result<(), RecvError>> {
+fn take_event(inbox: &mut Inbox, event: &mut Option<RouterEvent>, later: &mut Deferred) -> Taken {
     let mut message = Message::new();
-    *event = Some(match inbox.pop(&mut message, wakes)? {
-        Popped::Message(peer) | Popped::Body(peer) => {
+    *event = Some(match inbox.pop(&mut message, later) {
+        None => return Taken::Nothing,
+        Some(Popped::Filtered) => return Taken::Unwanted,
+        Some(Popped::Message(peer) | Popped::Body(peer)) => {
             let mut id = RoutingId::default();
             id.set(inbox, peer);
             RouterEvent::Message(id, message)
         }
-        Popped::Arrived(peer, name) => RouterEvent::Connected(RoutingId { name, peer: Some(peer) }),
-        Popped::Gone(peer, name) => RouterEvent::Disconnected(RoutingId { name, peer: Some(peer) }),
+        Some(Popped::Arrived(peer, name)) => RouterEvent::Connected(RoutingId { name, peer: Some(peer) }),
+        Some(Popped::Gone(peer, name)) => RouterEvent::Disconnected(RoutingId { name, peer: Some(peer) }),
     });
-    Some(Ok(()))
+    Taken::Item
+}
+
+/// As a proxy uses it: the routing id is the first frame.
+const SEND: RawSend = RawSend { offer: offer_raw, sent: |_| {} };
+
+const RECEIVE: RawReceive = RawReceive {
+    take: |core, inbox, item, later| {
+        let taken = (pull::RECEIVE.take)(core, inbox, item, later);
+        if taken == Taken::Item {
+            let (peer, message) = item;
+            message.push_front(inbox.get(*peer).and_then(|pipe| pipe.id.as_deref()).unwrap_or_default());
+        }
+        taken
+    },
+    put_back: |core, from, mut message| {
+        message.pop_front();
+        pull::put_back(core, from, message);
+    },
+};
+
+fn offer_raw(
+    core: &Core,
+    outbox: &mut Outbox,
+    message: &mut Message,
+    later: &mut Deferred,
+) -> Result<(), Refusal> {
+    // Nothing but an address is dropped.
+    let Some(id) = message.pop_front() else { return Ok(()) };
+    let to = RoutingId::from(id);
+    let offered = offer(core, &to)(outbox, message, later);
+    if offered.is_err() {
+        message.push_front(to);
+    }
+    offered
 }
 
 impl RoutingId {
@@ -159,10 +208,13 @@ impl RoutingId {
 }
 
 /// To the named peer.
-pub(super) fn offer<'a>(core: &'a Core, to: impl Borrow<RoutingId> + 'a) -> impl Offer + 'a {
-    move |outbox, message, wakes| {
+fn offer<'a>(
+    core: &'a Core,
+    to: impl Borrow<RoutingId> + 'a,
+) -> impl Fn(&mut Outbox, &mut Message, &mut Deferred) -> Result<(), Refusal> + 'a {
+    move |outbox, message, later| {
         let peer = to.borrow().resolve(outbox);
-        offer_to(core, peer, outbox, message, wakes)
+        offer_to(core, peer, outbox, message, later)
     }
 }
 
@@ -172,25 +224,25 @@ fn offer_to(
     peer: Option<PeerKey>,
     outbox: &mut Outbox,
     message: &mut Message,
-    wakes: &mut Wakes,
+    later: &mut Deferred,
 ) -> Result<(), Refusal> {
-    let mandatory = core.options.pattern.mandatory;
+    let mandatory = core.specific.mandatory;
     let sent = match peer {
-        Some(peer) => outbox.send_to(peer, &[], message, wakes),
+        Some(peer) => outbox.send_to(peer, &[], message, later),
         None if outbox.is_closed() => Err(Refusal::Closed),
         None => Err(Refusal::NoPeer),
     };
-    match (sent, peer) {
-        (Err(Refusal::NoPeer), _) if mandatory => Err(Refusal::Unroutable),
-        (Err(Refusal::NoPeer), _) => {
+    match sent {
+        Err(Refusal::NoPeer) if mandatory => Err(Refusal::Unroutable),
+        Err(Refusal::NoPeer) => {
             outbox.counters.dropped_no_peer += 1;
             Ok(())
         }
-        (Err(Refusal::Full), Some(peer)) if !mandatory => {
-            outbox.miss(peer, wakes);
+        Err(Refusal::PeerFull(peer)) if !mandatory => {
+            outbox.miss(peer, later);
             Ok(())
         }
-        (other, _) => other,
+        other => other,
     }
 }
 
@@ -201,27 +253,25 @@ fn offer_each(
     messages: &mut [(RoutingId, Message, Result<(), Refusal>)],
     full: &mut HashSet<RoutingId>,
 ) {
-    let mut wakes = Wakes::new();
+    let mut later = Deferred::new();
     let mut outbox = core.outbox.lock();
     for (to, message, offered) in messages {
         let peer = to.resolve(&outbox);
-        let connection = peer.map(|peer| RoutingId::from(PeerId(peer)));
-        if full.contains(to) || connection.as_ref().is_some_and(|connection| full.contains(connection)) {
+        if full.contains(to) || peer.is_some_and(|peer| full.contains(&PeerId(peer).into())) {
             *offered = Err(Refusal::Full);
             continue;
         }
-        *offered = offer_to(core, peer, &mut outbox, message, &mut wakes);
+        *offered = offer_to(core, peer, &mut outbox, message, &mut later);
         if *offered == Err(Refusal::Yield) {
             // It asked not to wait, so there is no turn to end.
-            *offered = offer_to(core, peer, &mut outbox, message, &mut wakes);
+            *offered = offer_to(core, peer, &mut outbox, message, &mut later);
         }
-        if *offered == Err(Refusal::Full) {
-            full.insert(to.clone());
-            full.extend(connection);
+        if let Err(Refusal::PeerFull(peer)) = *offered {
+            full.extend([to.clone(), PeerId(peer).into()]);
         }
     }
     drop(outbox);
-    wakes.fire();
+    later.run();
 }
 
 impl Router {
@@ -235,10 +285,6 @@ impl Router {
     /// # Cancel safety
     ///
     /// It never waits, so it is never cancelled half-way.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
     #[allow(clippy::unused_async, reason = "part of the asynchronous half of the API, as `bind` is")]
     pub async fn connect_as<E>(&self, endpoint: E, id: impl Into<RoutingId>) -> Result<(), ConnectError>
     where
@@ -249,7 +295,7 @@ impl Router {
         if id.as_ref().is_empty() || !is_identity(id.as_ref()) {
             return Err(ConnectError::RoutingId);
         }
-        self.handle.core.connect(&endpoint, id.as_ref())
+        crate::engine::connect(&self.handle.core, &endpoint, None, id.as_ref())
     }
 
     /// Sends a message to a peer. libzmq: `zmq_send` with the routing id as first frame.
@@ -308,9 +354,9 @@ impl Router {
     ///
     /// Cancelled before it is ready, nothing was taken.
     pub async fn recv_events(&self, into: &mut Vec<RouterEvent>, max: usize) -> Result<usize, RecvError> {
-        let take = |inbox: &mut Inbox, (): &mut (), wakes: &mut Wakes| {
+        let take = |inbox: &mut Inbox, (): &mut (), later: &mut Deferred| {
             let mut event = None;
-            let taken = take_event(inbox, &mut event, wakes);
+            let taken = take_event(inbox, &mut event, later);
             into.extend(event);
             taken
         };
@@ -371,9 +417,9 @@ impl Router {
     }
 
     fn set_paused(&self, peer: PeerId, paused: bool) {
-        let mut wakes = Wakes::new();
-        self.handle.core.inbox.lock().pause(peer.0, paused, &mut wakes);
-        wakes.fire();
+        let mut later = Deferred::new();
+        self.handle.core.inbox.lock().pause(peer.0, paused, &mut later);
+        later.run();
     }
 
     /// As [`recv_event`](Self::recv_event), if something is there.

@@ -4,7 +4,7 @@
 /// offers a message to the outbox.
 macro_rules! sends {
     ($socket:ident, $offer:path) => {
-        crate::socket::marks::send_mark!($socket);
+        crate::patterns::marks::send_mark!($socket);
 
         impl $socket {
             /// Sends a message, waiting for room or for a peer as this type does. libzmq: `zmq_send`.
@@ -119,7 +119,7 @@ macro_rules! sends {
 /// takes an `$item` from the inbox.
 macro_rules! receives {
     ($socket:ident, $item:ty, $take:path) => {
-        crate::socket::marks::recv_mark!($socket);
+        crate::patterns::marks::recv_mark!($socket);
 
         impl $socket {
             /// Receives the next message, one per peer and turn. libzmq: `zmq_recv`.

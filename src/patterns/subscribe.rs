@@ -1,9 +1,13 @@
+use std::time::Duration;
+
 use super::builder::{builder, conflating, receiving, set};
 use super::handle::{Handle, lifecycle};
 use super::pull;
 use super::verbs::receives;
 use crate::message::{Frame, Message};
 use crate::proto::SocketType;
+use crate::routing::Route;
+use crate::socket::{Pattern, keep};
 
 macro_rules! filtering {
     () => {
@@ -11,7 +15,8 @@ macro_rules! filtering {
         ///
         /// libzmq: `ZMQ_SUBSCRIBE`
         pub fn subscribe(mut self, topic: impl Into<Frame>) -> Self {
-            self.options.pattern.topics.push(topic.into());
+            // A copy of our own, see `Core::subscribe`.
+            self.specific.topics.push(Frame::copy_from_slice(&topic.into()));
             self
         }
         set! {
@@ -19,7 +24,7 @@ macro_rules! filtering {
             /// Default: no.
             ///
             /// libzmq: `ZMQ_INVERT_MATCHING`
-            invert_matching(on: bool) => pattern.invert_matching = on
+            invert_matching(on: bool) => specific_mut, invert_matching = on
         }
     };
 }
@@ -34,11 +39,27 @@ pub struct Sub {
     pub(crate) handle: Handle,
 }
 
+pub(super) static PATTERN: Pattern = Pattern {
+    socket_type: SocketType::Sub,
+    peers: &[SocketType::Pub, SocketType::XPub],
+    route: |_| Route::All,
+    send: None,
+    receive: Some(pull::RECEIVE),
+    arrive: keep,
+    lockstep: false,
+    exclusive: false,
+    announces_routing_id: false,
+    hears_subscriptions: false,
+    filters: true,
+    connects_once: true,
+    linger: Duration::ZERO,
+};
+
 builder! {
     /// Options of a [`Sub`].
     SubBuilder => Sub, [receiving, conflating, filtering]
 }
-lifecycle!(Sub, SubBuilder, SocketType::Sub);
+lifecycle!(Sub, SubBuilder, &PATTERN);
 receives!(Sub, Message, pull::take);
 
 impl Sub {
@@ -56,7 +77,7 @@ impl Sub {
     /// # }
     /// ```
     pub fn subscribe(&self, topic: impl Into<Frame>) {
-        self.handle.core.subscribe(topic.into());
+        self.handle.core.subscribe(&topic.into());
     }
 
     /// Takes one subscription to `topic` back; an unknown one is ignored. libzmq: `ZMQ_UNSUBSCRIBE`.

@@ -1,12 +1,14 @@
+use std::time::Duration;
+
 use super::builder::{builder, receiving, sending, set};
-use super::core::{Core, Offer};
 use super::handle::{Handle, lifecycle};
-use super::pull;
-use super::subscriptions::as_subscription;
 use super::verbs::{receives, sends};
+use super::{pull, push};
 use crate::message::{Frame, Message};
-use crate::pipe::Refusal;
+use crate::pipe::{Deferred, Outbox, Refusal};
 use crate::proto::SocketType;
+use crate::routing::Route;
+use crate::socket::{Core, Offer, Pattern, RawSend, as_subscription, keep, step};
 
 macro_rules! forwarding {
     () => {
@@ -14,14 +16,14 @@ macro_rules! forwarding {
             /// Whether unsubscribing from an unknown topic is passed on, too. Default: no.
             ///
             /// libzmq: `ZMQ_XSUB_VERBOSE_UNSUBSCRIBE`
-            verbose_unsubscribe(on: bool) => pattern.verbose_unsubscribe = on
+            verbose_unsubscribe(on: bool) => specific_mut, verbose_unsubscribe = on
         }
         set! {
             /// Whether only the first frame of a multipart message can be a subscription, and not
             /// each. Default: no.
             ///
             /// libzmq: `ZMQ_ONLY_FIRST_SUBSCRIBE`
-            only_first_subscribe(on: bool) => pattern.only_first_subscribe = on
+            only_first_subscribe(on: bool) => specific_mut, only_first_subscribe = on
         }
     };
 }
@@ -49,38 +51,60 @@ pub struct XSub {
     pub(crate) handle: Handle,
 }
 
+pub(super) static PATTERN: Pattern = Pattern {
+    socket_type: SocketType::XSub,
+    peers: &[SocketType::Pub, SocketType::XPub],
+    route: |_| Route::All,
+    send: Some(RawSend { offer: forward, ..push::SEND }),
+    receive: Some(pull::RECEIVE),
+    arrive: keep,
+    lockstep: false,
+    exclusive: false,
+    announces_routing_id: false,
+    hears_subscriptions: false,
+    filters: false,
+    connects_once: false,
+    linger: Duration::ZERO,
+};
+
 builder! {
     /// Options of an [`XSub`].
     XSubBuilder => XSub, [sending, receiving, forwarding]
 }
-lifecycle!(XSub, XSubBuilder, SocketType::XSub);
+lifecycle!(XSub, XSubBuilder, &PATTERN);
 sends!(XSub, offer);
 receives!(XSub, Message, pull::take);
 
+fn offer(core: &Core) -> impl Offer {
+    step(core, forward)
+}
+
 /// A subscription is recorded and passed on as one; other messages go to every publisher (B6.3).
-pub(super) fn offer(core: &Core) -> impl Offer {
-    let only_first = core.options.pattern.only_first_subscribe;
-    move |outbox, message, wakes| {
-        let mut frames = message.frames().enumerate();
-        if !outbox.is_closed()
-            && frames.any(|(index, frame)| as_subscription(frame, index, only_first).is_some())
-        {
-            return Err(Refusal::Subscription);
-        }
-        drop(frames);
-        outbox.publish(message, None, false, false, wakes)
+fn forward(
+    core: &Core,
+    outbox: &mut Outbox,
+    message: &mut Message,
+    later: &mut Deferred,
+) -> Result<(), Refusal> {
+    let only_first = core.specific.only_first_subscribe;
+    let mut frames = message.frames().enumerate();
+    if !outbox.is_closed() && frames.any(|(index, frame)| as_subscription(frame, index, only_first).is_some())
+    {
+        return Err(Refusal::Subscription);
     }
+    drop(frames);
+    outbox.publish(message, None, false, later)
 }
 
 impl XSub {
     /// Subscribes to every message that begins with `topic`, as sending `1` and the topic does.
     pub fn subscribe(&self, topic: impl Into<Frame>) {
-        self.handle.core.subscribe(topic.into());
+        self.handle.core.subscribe(&topic.into());
     }
 
     /// Takes one subscription back, as sending `0` and the topic does.
     pub fn unsubscribe(&self, topic: impl Into<Frame>) {
-        let verbose = self.handle.core.options.pattern.verbose_unsubscribe;
+        let verbose = self.handle.core.specific.verbose_unsubscribe;
         self.handle.core.unsubscribe(&topic.into(), verbose);
     }
 
