@@ -1,3 +1,14 @@
+// The README's links are to files beside it, which are not there from here; of two definitions the first counts.
+//! [examples]: https://docs.rs/crate/sinew/latest/source/examples/
+//! [Cargo.toml]: https://docs.rs/crate/sinew/latest/source/Cargo.toml
+//! [docs/pool.md]: pool/index.html
+//! [docs/benchmarks]: https://docs.rs/crate/sinew/latest/source/docs/benchmarks/README.md
+//! [ARCHITECTURE.md]: https://docs.rs/crate/sinew/latest/source/ARCHITECTURE.md
+//! [CONTRIBUTING.md]: https://docs.rs/crate/sinew/latest/source/CONTRIBUTING.md
+//! [CHANGELOG.md]: https://docs.rs/crate/sinew/latest/source/CHANGELOG.md
+//! [MIT]: https://docs.rs/crate/sinew/latest/source/LICENSE-MIT
+//! [Apache-2.0]: https://docs.rs/crate/sinew/latest/source/LICENSE-APACHE
+//!
 #![doc = include_str!("../README.md")]
 
 #[cfg(sinew_bench)]
@@ -23,10 +34,10 @@ mod transport;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{
-    BindError, ConnectError, Error, OptionError, RecvError, RequestError, SendError, SendErrorKind,
+    BindError, ConnectError, Error, IoError, OptionError, RecvError, RequestError, SendError, SendErrorKind,
     SocketClosed, UnknownEndpoint,
 };
-pub use message::{Frame, Message};
+pub use message::{Frame, Frames, IntoFrames, Message};
 pub use monitor::{DisconnectReason, DropReason, Event, EventKind, Monitor, PeerInfo, Refused};
 pub use options::{ConnectionOptions, Notify, Options};
 pub use patterns::{

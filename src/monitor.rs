@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio::sync::broadcast;
 
+use crate::error::IoError;
 use crate::message::Frame;
 use crate::proto::{HandshakeError, ProtocolError, SocketType};
 
@@ -56,13 +57,13 @@ pub enum EventKind {
     /// The socket is bound there no more. libzmq: `ZMQ_EVENT_CLOSED`.
     ListenerClosed,
     /// A connection could not be accepted; it is tried again. libzmq: `ZMQ_EVENT_ACCEPT_FAILED`.
-    AcceptFailed(String),
+    AcceptFailed(IoError),
     /// A peer connected to us; the handshake begins. libzmq: `ZMQ_EVENT_ACCEPTED`.
     Accepted,
     /// An attempt to connect begins. libzmq: `ZMQ_EVENT_CONNECT_DELAYED`.
     Connecting,
-    /// An attempt to connect failed.
-    ConnectFailed(String),
+    /// An attempt to connect failed, or to find the address of a name.
+    ConnectFailed(IoError),
     /// We are connected; the handshake begins. libzmq: `ZMQ_EVENT_CONNECTED`.
     Connected,
     /// The peer can be talked to. libzmq: `ZMQ_EVENT_HANDSHAKE_SUCCEEDED`.
@@ -92,19 +93,19 @@ pub enum EventKind {
 #[non_exhaustive]
 pub enum Refused {
     /// Another connection has its routing id.
-    #[error("the routing id is in use")]
+    #[error("the routing id is in use: choose another, or wait until its holder has left")]
     IdentityInUse,
     /// A PAIR has one peer at a time.
-    #[error("the PAIR has a peer")]
+    #[error("the PAIR has a peer, and takes one at a time")]
     PairTaken,
     /// `max_connections` is reached.
-    #[error("too many connections")]
+    #[error("too many connections: raise `max_connections`, or try again later")]
     TooManyConnections,
     /// Too many handshakes were pending, and this one was the oldest of the busiest source.
-    #[error("too many pending handshakes")]
+    #[error("too many pending handshakes: raise `max_pending_handshakes`, or try again later")]
     TooManyHandshakes,
     /// The socket or the endpoint is being closed.
-    #[error("closing")]
+    #[error("it is being closed")]
     Closing,
 }
 
@@ -123,7 +124,7 @@ pub enum DisconnectReason {
     /// The peer stopped in the middle of a message for longer than `progress_timeout`.
     Stalled,
     /// The network failed.
-    Io(std::io::ErrorKind),
+    Io(IoError),
 }
 
 /// Why messages were dropped.

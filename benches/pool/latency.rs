@@ -117,7 +117,7 @@ impl Line {
         while let Ok(call) = self.calls.acquire().await {
             call.forget();
             let due = self.due.borrow_mut().pop_front().unwrap();
-            client.call("noop", &[7; 64]).await.unwrap();
+            client.call("noop", [7; 64]).await.unwrap();
             self.times.borrow_mut().push(due.elapsed());
         }
     }

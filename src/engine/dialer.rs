@@ -105,7 +105,7 @@ impl Dialer<'_> {
         let site = self.site;
         site.emit(None, EventKind::Connecting);
         let stream = transport::connect(&self.address, &site.options.transport).await.map_err(|error| {
-            site.emit(None, EventKind::ConnectFailed(error.to_string()));
+            site.emit(None, EventKind::ConnectFailed(error.into()));
             false
         })?;
         site.emit(None, EventKind::Connected);

@@ -35,7 +35,7 @@ pub(super) async fn listen(site: Arc<Site>, listener: Listener) {
                 site.spawn(&runtime, accepted_connection(site.clone(), stream, place));
             }
             Err(error) => {
-                site.emit(None, EventKind::AcceptFailed(error.to_string()));
+                site.emit(None, EventKind::AcceptFailed(error.into()));
                 tokio::select! {
                     () = site.stop.cancelled() => break,
                     () = sleep(acceptor.back_off()) => {}

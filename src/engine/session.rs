@@ -415,7 +415,7 @@ impl Drop for Session<'_> {
 pub(super) fn lost(error: io::Error) -> End {
     End::Lost(match error.kind() {
         io::ErrorKind::UnexpectedEof => DisconnectReason::ClosedByPeer,
-        kind => DisconnectReason::Io(kind),
+        _ => DisconnectReason::Io(error.into()),
     })
 }
 

@@ -167,7 +167,7 @@ fn take_as(core: &Core, asked: Option<u32>) -> impl Take<Message> {
 /// Takes the envelope off a reply; says whether it is the one expected.
 fn open(message: &mut Message, number: Option<&[u8; 4]>) -> bool {
     let front = usize::from(number.is_some());
-    let numbered = number.is_none_or(|number| message.first() == &number);
+    let numbered = number.is_none_or(|number| *message.first() == number);
     let delimited = message.get(front).is_some_and(|frame| frame.is_empty());
     let whole = numbered && delimited && message.frame_count() > front + 1;
     if whole {

@@ -1,4 +1,5 @@
 use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +17,9 @@ use crate::proto::SocketType;
 use crate::proto::metadata::is_identity;
 use crate::routing::{IdentityMap, PeerKey, Route};
 use crate::socket::{Core, LINGER, Pattern, RawReceive, RawSend, Take, Taken, keep};
+
+/// Messages that [`Router::try_send_each`] sends under one lock.
+const PART: usize = 256;
 
 macro_rules! addressing {
     () => {
@@ -84,10 +88,16 @@ send_mark!(Router);
 /// of the same name (a connecting router's peer keeps its id when it reconnects). One made from bytes names whoever
 /// has that name when the message is sent.
 ///
+/// Two that name a connection are equal, and hash alike, if it is the same connection; two made from bytes, if their
+/// bytes are the same. One of either kind equals none of the other, since a name passes from one connection to the next:
+/// whether a peer has a certain name now is asked by its bytes, `id.as_ref() == b"worker-1"`. So what is kept in a map
+/// by received ids is found by received ids, or by [`PeerId`].
+///
 /// ```
 /// use sinew::RoutingId;
 /// let id = RoutingId::from("worker-1");
 /// assert_eq!(id.as_ref(), b"worker-1");
+/// assert_eq!(id, RoutingId::from(b"worker-1"));
 /// ```
 #[derive(Clone, Default)]
 pub struct RoutingId {
@@ -95,9 +105,11 @@ pub struct RoutingId {
     peer: Option<PeerKey>,
 }
 
-/// One connection of a [`Router`] with a peer: small, and quick to compare and to hash. Never used again for another.
+/// One connection of a [`Router`] with a peer: small, and quick to compare and to hash. Never used again for another of
+/// that router; those of two routers may be equal.
 ///
-/// What is sent to it reaches that connection or nobody; so it goes wherever a [`RoutingId`] goes.
+/// What is sent to it reaches that connection or nobody; so it goes wherever a [`RoutingId`] goes. It does not know the
+/// peer's name: as a [`RoutingId`] it has no bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId(PeerKey);
 
@@ -185,38 +197,81 @@ impl RoutingId {
         self.name = inbox.get(peer).and_then(|pipe| pipe.id.clone());
         self.peer = Some(peer);
     }
+
+    /// The connection that it means now.
+    fn resolve(&self, outbox: &Outbox) -> Option<PeerKey> {
+        self.peer.or_else(|| match &outbox.route {
+            Route::Named(ids) => ids.get(self.as_ref()),
+            _ => None,
+        })
+    }
 }
 
-/// To the named peer; what cannot be routed or queued is dropped, unless `mandatory` (B4.8, B4.9).
+/// To the named peer.
 fn offer<'a>(
     core: &'a Core,
     to: impl Borrow<RoutingId> + 'a,
 ) -> impl Fn(&mut Outbox, &mut Message, &mut Deferred) -> Result<(), Refusal> + 'a {
     move |outbox, message, later| {
-        let to = to.borrow();
-        let mandatory = core.specific.mandatory;
-        let peer = to.peer.or_else(|| match &outbox.route {
-            Route::Named(ids) => ids.get(to.as_ref()),
-            _ => None,
-        });
-        let sent = match peer {
-            Some(peer) => outbox.send_to(peer, &[], message, later),
-            None if outbox.is_closed() => Err(Refusal::Closed),
-            None => Err(Refusal::NoPeer),
-        };
-        match (sent, peer) {
-            (Err(Refusal::NoPeer), _) if mandatory => Err(Refusal::Unroutable),
-            (Err(Refusal::NoPeer), _) => {
-                outbox.counters.dropped_no_peer += 1;
-                Ok(())
-            }
-            (Err(Refusal::PeerFull(peer)), _) if !mandatory => {
-                outbox.miss(peer, later);
-                Ok(())
-            }
-            (other, _) => other,
+        let peer = to.borrow().resolve(outbox);
+        offer_to(core, peer, outbox, message, later)
+    }
+}
+
+/// What cannot be routed or queued is dropped, unless `mandatory` (B4.8, B4.9).
+fn offer_to(
+    core: &Core,
+    peer: Option<PeerKey>,
+    outbox: &mut Outbox,
+    message: &mut Message,
+    later: &mut Deferred,
+) -> Result<(), Refusal> {
+    let mandatory = core.specific.mandatory;
+    let sent = match peer {
+        Some(peer) => outbox.send_to(peer, &[], message, later),
+        None if outbox.is_closed() => Err(Refusal::Closed),
+        None => Err(Refusal::NoPeer),
+    };
+    match sent {
+        Err(Refusal::NoPeer) if mandatory => Err(Refusal::Unroutable),
+        Err(Refusal::NoPeer) => {
+            outbox.counters.dropped_no_peer += 1;
+            Ok(())
+        }
+        Err(Refusal::PeerFull(peer)) if !mandatory => {
+            outbox.miss(peer, later);
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Offers each message once, all under one lock, and notes what became of it. Peers that are full, or have become so,
+/// are in `full`, by their connection and as they were named.
+fn offer_each(
+    core: &Core,
+    messages: &mut [(RoutingId, Message, Result<(), Refusal>)],
+    full: &mut HashSet<RoutingId>,
+) {
+    let mut later = Deferred::new();
+    let mut outbox = core.outbox.lock();
+    for (to, message, offered) in messages {
+        let peer = to.resolve(&outbox);
+        if full.contains(to) || peer.is_some_and(|peer| full.contains(&PeerId(peer).into())) {
+            *offered = Err(Refusal::Full);
+            continue;
+        }
+        *offered = offer_to(core, peer, &mut outbox, message, &mut later);
+        if *offered == Err(Refusal::Yield) {
+            // It asked not to wait, so there is no turn to end.
+            *offered = offer_to(core, peer, &mut outbox, message, &mut later);
+        }
+        if let Err(Refusal::PeerFull(peer)) = *offered {
+            full.extend([to.clone(), PeerId(peer).into()]);
         }
     }
+    drop(outbox);
+    later.run();
 }
 
 impl Router {
@@ -309,42 +364,30 @@ impl Router {
         self.handle.core.recv_many(&mut Vec::new(), max, take).await
     }
 
-    /// Sends to each peer its messages if that is possible at once, all under one lock. What is not sent goes to
+    /// Sends to each peer its messages if that is possible at once, up to 256 under one lock. What is not sent goes to
     /// `refused`, with what [`try_send`](Self::try_send) would have said. A full peer holds up none but its own: once
-    /// one message for it was refused, so are those behind it, and the order is kept. `messages` is gone through under
-    /// the lock, so it must not use the socket; `refused` is called after that, and may.
+    /// one message for it was refused, so are those behind it, and the order is kept.
+    ///
+    /// `messages` is asked for up to 256 messages before they are sent, and `refused` is told of them before it is asked
+    /// for more. Neither runs under the lock, so both may use the socket.
     pub fn try_send_each<T: Into<RoutingId>>(
         &self,
         messages: impl IntoIterator<Item = (T, Message)>,
         mut refused: impl FnMut(RoutingId, SendError),
     ) {
         let core = &*self.handle.core;
-        let mut later = Deferred::new();
-        // What `refused` does is not known: it is called after the lock.
-        let (mut full, mut failed) = (Vec::new(), Vec::new());
-        let mut outbox = core.outbox.lock();
-        for (to, mut message) in messages {
-            let to = to.into();
-            let mut offered = if full.iter().any(|full: &RoutingId| full.peer == to.peer && *full == to) {
-                Err(Refusal::Full)
-            } else {
-                offer(core, &to)(&mut outbox, &mut message, &mut later)
-            };
-            if offered == Err(Refusal::Yield) {
-                // It asked not to wait, so there is no turn to end.
-                offered = offer(core, &to)(&mut outbox, &mut message, &mut later);
+        let mut messages = messages.into_iter().map(|(to, message)| (to.into(), message, Ok(()))).fuse();
+        let (mut part, mut full) = (Vec::new(), HashSet::new());
+        loop {
+            part.extend(messages.by_ref().take(PART));
+            if part.is_empty() {
+                return;
             }
-            let Err(refusal) = offered else { continue };
-            if matches!(refusal, Refusal::PeerFull(_)) {
-                full.push(to.clone());
-            }
-            failed.push((to, refusal, message));
-        }
-        drop(outbox);
-        later.run();
-        for (to, refusal, message) in failed {
-            if let Err(error) = core.refused(refusal, message) {
-                refused(to, error);
+            offer_each(core, &mut part, &mut full);
+            for (to, message, offered) in part.drain(..) {
+                if let Err(error) = offered.or_else(|refusal| core.refused(refusal, message)) {
+                    refused(to, error);
+                }
             }
         }
     }
@@ -395,10 +438,9 @@ impl AsRef<[u8]> for RoutingId {
     }
 }
 
-/// By the bytes: two connections may have had the same name one after the other.
 impl PartialEq for RoutingId {
     fn eq(&self, other: &Self) -> bool {
-        self.as_ref() == other.as_ref()
+        self.peer == other.peer && (self.peer.is_some() || self.as_ref() == other.as_ref())
     }
 }
 
@@ -406,13 +448,19 @@ impl Eq for RoutingId {}
 
 impl std::hash::Hash for RoutingId {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.as_ref().hash(state);
+        match self.peer {
+            Some(peer) => peer.hash(state),
+            None => self.as_ref().hash(state),
+        }
     }
 }
 
 impl fmt::Debug for RoutingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RoutingId({:?})", Frame::from(self.as_ref()))
+        match self.peer() {
+            Some(PeerId(peer)) => write!(f, "RoutingId({:?}, {peer:?})", Frame::from(self.as_ref())),
+            None => write!(f, "RoutingId({:?})", Frame::from(self.as_ref())),
+        }
     }
 }
 

@@ -119,7 +119,7 @@ impl Core {
     fn remove(&self, endpoint: &Endpoint, bound: bool) -> Result<(), UnknownEndpoint> {
         let entry = {
             let mut endpoints = self.endpoints.lock();
-            let at = endpoints.find(endpoint, bound).ok_or_else(|| UnknownEndpoint(endpoint.to_string()))?;
+            let at = endpoints.find(endpoint, bound).ok_or_else(|| UnknownEndpoint(endpoint.clone()))?;
             endpoints.list.remove(at)
         };
         self.leave_name(&entry);

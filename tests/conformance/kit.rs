@@ -3,8 +3,9 @@
 use std::panic::Location;
 
 use sinew::{
-    BindError, ConnectError, Context, Dealer, Endpoint, Event, EventKind, Message, Monitor, Pair, Pub, Pull,
-    Push, RecvError, Rep, Req, Router, SendError, SendErrorKind, SocketClosed, Stats, Sub, XPub, XSub,
+    BindError, ConnectError, Context, Dealer, Endpoint, Event, EventKind, Frame, Message, Monitor, Pair, Pub,
+    Pull, Push, RecvError, Rep, Req, Router, RoutingId, SendError, SendErrorKind, SocketClosed, Stats, Sub,
+    XPub, XSub,
 };
 
 pub(crate) use crate::support::{MEDIA, Medium, inproc, unused_tcp};
@@ -207,6 +208,11 @@ pub(crate) async fn answer(listener: &RawListener, kind: &str, minor: u8) -> (Ra
     let mut peer = listener.accept().await;
     let properties = peer.handshake(kind, minor).await;
     (peer, properties)
+}
+
+/// What a ROUTER received, with the name of the peer in place of its connection.
+pub(crate) fn by_name((id, message): (RoutingId, Message)) -> (Frame, Message) {
+    (id.into(), message)
 }
 
 /// The next event that `wanted` finds something in, past all others.

@@ -71,7 +71,8 @@ async fn g3_1_the_order_where_nobody_answers() {
     let events = kinds(&mut monitor, 4).await;
     let order = matches!(
         &events[..],
-        [EventKind::Connecting, EventKind::ConnectFailed(_), EventKind::Retrying(_), EventKind::Connecting]
+        [EventKind::Connecting, EventKind::ConnectFailed(error), EventKind::Retrying(_), EventKind::Connecting]
+            if error.kind() == std::io::ErrorKind::ConnectionRefused && error.raw_os_error().is_some()
     );
     assert!(order, "{events:?}");
 }

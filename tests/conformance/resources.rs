@@ -146,7 +146,14 @@ async fn pull(pull: &Pull, monitor: &mut Monitor, command: &[&str]) -> String {
         ["exhausted", failures] => {
             let (began, used) = (Instant::now(), processor_time());
             for _ in 0..failures.parse().unwrap() {
-                event(monitor, |event| matches!(event.kind, EventKind::AcceptFailed(_)).then_some(())).await;
+                let no_descriptor = rustix::io::Errno::MFILE.raw_os_error();
+                event(monitor, |event| match &event.kind {
+                    EventKind::AcceptFailed(error) => {
+                        (error.raw_os_error() == Some(no_descriptor)).then_some(())
+                    }
+                    _ => None,
+                })
+                .await;
             }
             format!("{} {}", began.elapsed().as_millis(), (processor_time() - used).as_millis())
         }

@@ -5,12 +5,20 @@ use sinew::{
 };
 
 use crate::kit::{
-    MEDIA, Medium, Socket, Soon, bind, counted, disconnected, event, join, raw, raw_named, raw_server, until,
+    MEDIA, Medium, Socket, Soon, bind, by_name, counted, disconnected, event, join, raw, raw_named,
+    raw_server, until,
 };
 use crate::support::raw_peer::{MORE, RawPeer};
 
 fn named(name: &'static str, context: &sinew::Context) -> Dealer {
     Dealer::builder().context(context).routing_id(name).build().unwrap()
+}
+
+/// The peer that the next event says has come.
+async fn connected(router: &Router, name: &str) -> RoutingId {
+    let RouterEvent::Connected(id) = router.recv_event().soon().await.unwrap() else { panic!("no news") };
+    assert_eq!(id.as_ref(), name.as_bytes());
+    id
 }
 
 #[tokio::test]
@@ -28,8 +36,7 @@ async fn b4_1_b4_2_a_peer_goes_by_the_identity_that_it_announced() {
             router.send(name, [name, ""]).soon().await.unwrap();
             assert_eq!(dealer.recv().soon().await.unwrap(), [name, ""], "{medium:?}");
             dealer.send(["reply", name]).soon().await.unwrap();
-            let (id, message) = router.recv().soon().await.unwrap();
-            assert_eq!((id, message), (RoutingId::from(name), ["reply", name].into()));
+            assert_eq!(by_name(router.recv().soon().await.unwrap()), (name.into(), ["reply", name].into()));
         }
     }
 }
@@ -44,7 +51,7 @@ async fn b4_3_a_generated_id_is_five_bytes_and_begins_with_zero_and_none_may_be_
         peer.send_msg(&[b"x"]).await;
         let id = router.recv().soon().await.unwrap().0;
         assert_eq!((id.as_ref().len(), id.as_ref()[0]), (5, 0));
-        assert!(ids.insert(id));
+        assert!(ids.insert(sinew::Frame::from(id)));
         peers.push(peer);
     }
     for bad in [&b"\0"[..], b"\0abc", &[7; 256]] {
@@ -80,7 +87,7 @@ async fn b4_6_d25_duplicate_identity_is_refused() {
     router.send("name", "for the victim").soon().await.unwrap();
     assert_eq!(victim.recv_msg().await, [b"for the victim"]);
     victim.send_msg(&[b"x"]).await;
-    assert_eq!(router.recv().soon().await.unwrap(), ("name".into(), "x".into()));
+    assert_eq!(by_name(router.recv().soon().await.unwrap()), ("name".into(), "x".into()));
     // Once the victim is gone the name is free.
     drop(victim);
     counted(&router, |stats| stats.peers.is_empty()).await;
@@ -242,7 +249,7 @@ async fn b4_12_what_a_peer_said_stays_readable_and_what_was_for_it_is_dropped_an
     counted(&router, |stats| stats.peers.is_empty()).await;
     let stats = router.stats();
     assert_eq!(stats.dropped.disconnect + stats.sent, 3);
-    assert_eq!(router.recv().soon().await.unwrap(), ("D".into(), "last words".into()));
+    assert_eq!(by_name(router.recv().soon().await.unwrap()), ("D".into(), "last words".into()));
     router.send("D", "x").soon().await.unwrap();
     assert_eq!(router.stats().dropped.no_route, 1);
 }
@@ -305,11 +312,9 @@ async fn b4_14_peers_that_come_and_go_are_told_in_order_with_their_messages() {
         dealer.send("1").soon().await.unwrap();
         dealer.send("2").soon().await.unwrap();
         dealer.close().soon().await;
-        let id = RoutingId::from("D");
+        let id = connected(&router, "D").await;
         let said = |message: &str| RouterEvent::Message(id.clone(), message.into());
-        for expected in
-            [RouterEvent::Connected(id.clone()), said("1"), said("2"), RouterEvent::Disconnected(id.clone())]
-        {
+        for expected in [said("1"), said("2"), RouterEvent::Disconnected(id.clone())] {
             assert_eq!(router.recv_event().soon().await.unwrap(), expected, "{medium:?}");
         }
     }
@@ -327,8 +332,7 @@ async fn b4_14_a_failed_handshake_notifies_nothing_and_a_partial_message_is_not_
     peer.send_msg(&[b"whole"]).await;
     peer.send_frame(MORE, b"part").await;
     peer.finish().await;
-    let id = RoutingId::from("D");
-    assert_eq!(router.recv_event().soon().await.unwrap(), RouterEvent::Connected(id.clone()));
+    let id = connected(&router, "D").await;
     let whole = RouterEvent::Message(id.clone(), "whole".into());
     assert_eq!(router.recv_event().soon().await.unwrap(), whole);
     assert_eq!(router.recv_event().soon().await.unwrap(), RouterEvent::Disconnected(id));
@@ -410,20 +414,16 @@ async fn events_come_as_many_at_a_time_as_there_are_and_in_order() {
             dealer.send(number.to_string()).soon().await.unwrap();
         }
         dealer.close().soon().await;
+        let id = connected(&router, "D").await;
         let mut events = Vec::new();
-        while events.len() < 12 {
+        while events.len() < 11 {
             let before = events.len();
             let count = router.recv_events(&mut events, 4).soon().await.unwrap();
             assert!((1..=4).contains(&count), "{medium:?}");
             assert_eq!(events.len(), before + count);
         }
-        let id = RoutingId::from("D");
         let messages = (0..10).map(|number| RouterEvent::Message(id.clone(), number.to_string().into()));
-        let expected: Vec<_> = [RouterEvent::Connected(id.clone())]
-            .into_iter()
-            .chain(messages)
-            .chain([RouterEvent::Disconnected(id.clone())])
-            .collect();
+        let expected: Vec<_> = messages.chain([RouterEvent::Disconnected(id.clone())]).collect();
         assert_eq!(events, expected, "{medium:?}");
     }
 }
@@ -501,9 +501,7 @@ async fn a_peer_that_was_connected_to_and_is_disconnected_takes_its_endpoint_alo
 
 #[test]
 fn try_send_each_tells_what_was_refused_when_the_socket_can_be_used_again() {
-    let (done, finished) = std::sync::mpsc::channel();
-    // In a thread of its own: what waits for the socket here waits for ever.
-    std::thread::spawn(move || {
+    let refused = comes_back(|| {
         let router = Router::builder().mandatory(true).build().unwrap();
         let mut refused = Vec::new();
         let messages = ["a", "b"].map(|message| ("nobody", Message::from(message)));
@@ -511,11 +509,126 @@ fn try_send_each_tells_what_was_refused_when_the_socket_can_be_used_again() {
             assert_eq!(router.stats().queued, 0);
             refused.push((error.kind(), error.into_message()));
         });
-        done.send(refused).unwrap();
+        refused
     });
-    let refused = finished.recv_timeout(crate::support::DEADLINE).expect("it comes back");
     let unroutable = |message: &str| (SendErrorKind::Unroutable, Message::from(message));
     assert_eq!(refused, [unroutable("a"), unroutable("b")]);
+}
+
+/// Runs it in a thread of its own, because what waits for a socket there waits for ever.
+fn comes_back<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(work()));
+    finished.recv_timeout(crate::support::DEADLINE).expect("it comes back")
+}
+
+/// Uses the socket whenever the caller's code runs: when it becomes an id.
+struct Lookup(Router);
+
+impl From<Lookup> for RoutingId {
+    fn from(Lookup(router): Lookup) -> Self {
+        router.try_send("nobody", "from within").unwrap_err();
+        "nobody".into()
+    }
+}
+
+#[test]
+fn whoever_gives_messages_to_try_send_each_may_use_the_socket_meanwhile() {
+    comes_back(|| {
+        let router = Router::builder().mandatory(true).build().unwrap();
+        let mut refused = 0;
+        let messages = (0..600).map(|number| {
+            assert_eq!(router.stats().queued, 0);
+            (Lookup(router.clone()), Message::from(number.to_string()))
+        });
+        router.try_send_each(messages, |_, error| {
+            assert_eq!(error.into_message(), refused.to_string().as_str());
+            refused += 1;
+        });
+        assert_eq!(refused, 600);
+    });
+}
+
+/// Uses the socket when it is dropped.
+struct Payload(Router);
+
+impl AsRef<[u8]> for Payload {
+    fn as_ref(&self) -> &[u8] {
+        b"payload"
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        let _ = self.0.stats();
+    }
+}
+
+#[test]
+fn payloads_that_try_send_each_drops_may_use_the_socket() {
+    comes_back(|| {
+        // Not mandatory: a message for nobody is dropped.
+        let router = Router::new();
+        let payload = bytes::Bytes::from_owner(Payload(router.clone()));
+        router.try_send_each([("nobody", payload.into())], |_, error| panic!("{error}"));
+        assert_eq!(router.stats().dropped.no_route, 1);
+    });
+}
+
+#[tokio::test]
+async fn a_full_peer_gets_nothing_out_of_order_when_it_has_room_again_meanwhile() {
+    let context = sinew::Context::new();
+    let router =
+        Router::builder().context(&context).mandatory(true).notify(true).send_hwm(4).build().unwrap();
+    let dealer = Dealer::builder().context(&context).routing_id("D").recv_hwm(4).build().unwrap();
+    join(Medium::Inproc, &router, &dealer).await;
+    let id = connected(&router, "D").await;
+    // By its name and by its connection, in turn, for longer than one lock is held.
+    let ways = [RoutingId::from("D"), id.clone(), id.peer().unwrap().into()];
+    let messages = (0..600).map(|number| (&ways[number % 3], Message::from(number.to_string())));
+    let (mut refused, mut received) = (Vec::new(), Vec::new());
+    router.try_send_each(messages, |_, error| {
+        received.extend(dealer.try_recv());
+        refused.push(error.into_message());
+    });
+    received.extend(std::iter::from_fn(|| dealer.try_recv().ok()));
+    assert!(!received.is_empty() && received.len() < 256);
+    let all: Vec<_> = received.into_iter().chain(refused).collect();
+    assert_eq!(all, (0..600).map(|number| Message::from(number.to_string())).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn ids_of_connections_are_equal_for_the_same_connection_only_and_those_of_bytes_by_their_bytes() {
+    let hash = |id: &RoutingId| {
+        std::hash::BuildHasher::hash_one(
+            &std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default(),
+            id,
+        )
+    };
+    let router = Router::builder().notify(true).build().unwrap();
+    let endpoint = bind(&router).await;
+    let first = raw_named(&endpoint, "DEALER", b"D").await;
+    let id = connected(&router, "D").await;
+    let peer = id.peer().unwrap();
+    let _other = raw_named(&endpoint, "DEALER", b"E").await;
+    let other = connected(&router, "E").await;
+    assert_ne!(RoutingId::from(peer), RoutingId::from(other.peer().unwrap()));
+    // With its name or without.
+    assert_eq!((&RoutingId::from(peer), hash(&peer.into())), (&id, hash(&id)));
+    drop(first);
+    assert_eq!(router.recv_event().soon().await.unwrap(), RouterEvent::Disconnected(id.clone()));
+    let _heir = raw_named(&endpoint, "DEALER", b"D").await;
+    let heir = connected(&router, "D").await;
+    assert_ne!(id, heir);
+    // A name is neither of those who had it one after the other.
+    let name = RoutingId::from("D");
+    assert_ne!(name, id);
+    assert_ne!(name, heir);
+    assert_eq!((&RoutingId::from(b"D".to_vec()), hash(&"D".into())), (&name, hash(&name)));
+    assert_ne!(name, RoutingId::from("E"));
+    assert_ne!(RoutingId::default(), RoutingId::from(peer));
+    let all = std::collections::HashSet::from([id.clone(), peer.into(), other, heir, name.clone(), name]);
+    assert_eq!(all.len(), 4);
 }
 
 #[tokio::test]

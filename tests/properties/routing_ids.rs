@@ -51,7 +51,7 @@ proptest! {
                             dealer.try_send(generation.to_string()).unwrap();
                             let (id, message) = within("its first message", router.recv()).await.unwrap();
                             assert_eq!(message, generation.to_string().as_str());
-                            assert_eq!(id, RoutingId::from(format!("peer {name}")));
+                            assert_eq!(id.as_ref(), format!("peer {name}").as_bytes());
                             known.push((name, id));
                             present[name] = Some((generation, dealer));
                         }

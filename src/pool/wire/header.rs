@@ -155,7 +155,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_a_header_or_none(bytes: Vec<u8>) {
-            prop_assert!(Header::decode(&bytes).is_none_or(|header| header.encode() == &bytes));
+            prop_assert!(Header::decode(&bytes).is_none_or(|header| header.encode() == bytes));
         }
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sinew::{
-    Dealer, DisconnectReason, EventKind, Message, RecvError, Refused, Rep, Req, RequestError, Router,
+    Dealer, DisconnectReason, EventKind, Frame, Message, RecvError, Refused, Rep, Req, RequestError, Router,
     RouterEvent, SendErrorKind, proxy,
 };
 
@@ -237,7 +237,7 @@ async fn our_router_names_the_nameless() {
         assert_eq!((id.as_ref().len(), id.as_ref()[0]), (5, 0));
         ours.send(id.as_ref(), "to you").await.unwrap();
         assert_eq!(dealer.recv().await, parts([b"to you"]));
-        names.insert(id);
+        names.insert(Frame::from(id));
     }
     assert_eq!(names.len(), 4);
     let error = ours.send("nobody", "hello").await.unwrap_err();
