@@ -11,6 +11,8 @@ use sinew::{
 };
 use tokio::sync::oneshot;
 
+use super::ffi::{self, Type};
+
 /// No test waits longer than this for one thing.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -61,7 +63,7 @@ impl Drop for Place {
     }
 }
 
-type Job = Box<dyn FnOnce(&zmq::Socket) + Send>;
+type Job = Box<dyn FnOnce(&mut zmq::Socket) + Send>;
 
 /// A libzmq socket in a context and on a thread of its own.
 pub(crate) struct Lib {
@@ -71,35 +73,37 @@ pub(crate) struct Lib {
 }
 
 impl Lib {
-    pub(crate) fn new(kind: zmq::SocketType) -> Self {
+    pub(crate) fn new(kind: impl Into<Type>) -> Self {
         Self::with(kind, |_| Ok(()))
     }
 
     /// With options set before anything else happens. By default it reconnects quickly and lingers long enough.
     pub(crate) fn with(
-        kind: zmq::SocketType,
+        kind: impl Into<Type>,
         options: impl FnOnce(&zmq::Socket) -> zmq::Result<()> + Send + 'static,
     ) -> Self {
+        let kind = kind.into();
         let (jobs, queue) = mpsc::channel::<Job>();
         let (end, ended) = oneshot::channel();
         let (seen, events) = tokio::sync::mpsc::unbounded_channel();
         std::thread::spawn(move || {
             // Dropped last: ending the context waits for linger.
             let _end = end;
-            let context = zmq::Context::new();
-            let socket = context.socket(kind).expect("a libzmq socket");
+            let context = ffi::Context::new();
+            let mut socket = context.socket(kind).expect("a libzmq socket");
             let millis = i32::try_from(DEADLINE.as_millis()).expect("fits");
             socket.set_rcvtimeo(millis).expect("RCVTIMEO");
             socket.set_sndtimeo(millis).expect("SNDTIMEO");
             // A subscriber has nothing to deliver but what it has to say to a publisher that is gone.
-            let linger = if matches!(kind, zmq::SUB | zmq::XSUB) { 0 } else { millis / 2 };
+            let subscribes = [zmq::SUB.into(), zmq::XSUB.into(), ffi::DISH].contains(&kind);
+            let linger = if subscribes { 0 } else { millis / 2 };
             socket.set_linger(linger).expect("LINGER");
             socket.set_reconnect_ivl(20).expect("RECONNECT_IVL");
             options(&socket).expect("options of libzmq");
             let monitor = monitor(&context, &socket, seen);
             loop {
                 match queue.recv_timeout(Duration::from_millis(5)) {
-                    Ok(job) => job(&socket),
+                    Ok(job) => job(&mut socket),
                     // libzmq takes a peer in, and subscribes, only within a call of its application.
                     Err(mpsc::RecvTimeoutError::Timeout) => drop(socket.get_events()),
                     Err(mpsc::RecvTimeoutError::Disconnected) => break,
@@ -117,6 +121,15 @@ impl Lib {
         &self,
         what: &str,
         job: impl FnOnce(&zmq::Socket) -> zmq::Result<T> + Send + 'static,
+    ) -> T {
+        self.run_mut(what, |socket| job(socket)).await
+    }
+
+    /// The same, for a call of [`ffi`].
+    pub(crate) async fn run_mut<T: Send + 'static>(
+        &self,
+        what: &str,
+        job: impl FnOnce(&mut zmq::Socket) -> zmq::Result<T> + Send + 'static,
     ) -> T {
         let (answer, done) = oneshot::channel();
         let job: Job = Box::new(move |socket| drop(answer.send(job(socket))));
@@ -201,7 +214,7 @@ impl Lib {
 
 /// Passes a socket's events on until it is closed.
 fn monitor(
-    context: &zmq::Context,
+    context: &ffi::Context,
     socket: &zmq::Socket,
     seen: tokio::sync::mpsc::UnboundedSender<zmq::SocketEvent>,
 ) -> std::thread::JoinHandle<()> {

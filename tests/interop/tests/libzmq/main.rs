@@ -2,7 +2,9 @@
 //! two it talks to. Each module says which promise it is about; [`driver`] is what they share.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on says why and stops")]
 
+mod drafts;
 mod driver;
+mod ffi;
 mod flow;
 mod pairs;
 mod pubsub;
