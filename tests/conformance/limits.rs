@@ -6,6 +6,7 @@ use std::time::Duration;
 use sinew::{DisconnectReason, EventKind, ProtocolError, Pub, Pull, Push, Refused, Rep, Sub, XPub};
 
 use crate::kit::{Medium, Soon, answer, bind, counted, disconnected, event, join, raw, raw_server, until};
+use crate::support::pass;
 use crate::support::raw_peer::{COMMAND, LONG, MORE, RawPeer};
 
 #[tokio::test]
@@ -322,28 +323,25 @@ async fn d23_a_peer_in_lockstep_that_stops_within_a_message_is_closed() {
 
 #[tokio::test]
 async fn d23_it_is_60_s_and_each_byte_counts_anew() {
+    pass(Duration::from_millis(1)).await;
     let pull = Pull::builder().heartbeat(None, Duration::MAX).build().unwrap();
     let mut monitor = pull.monitor();
     let mut peer = raw(&pull).await;
-    let advance = async |seconds| {
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(seconds)).await;
-        tokio::time::resume();
-    };
     peer.settle().await;
     peer.send_raw(&[MORE, 1, b'x']).await;
     // Commands may stand between two parts, and answer for the bytes before them.
     peer.settle().await;
     for _ in 0..2 {
-        advance(40).await;
+        pass(Duration::from_secs(40)).await;
         peer.settle().await;
     }
-    advance(61).await;
+    pass(Duration::from_secs(61)).await;
     assert_eq!(disconnected(&mut monitor).await, DisconnectReason::Stalled);
 }
 
 #[tokio::test]
 async fn d23_it_does_not_run_while_this_side_does_not_read() {
+    pass(Duration::from_millis(1)).await;
     let pull = Pull::builder().recv_hwm(1).heartbeat(None, Duration::MAX).build().unwrap();
     let mut peer = raw(&pull).await;
     // More than is read ahead, and less than the kernel holds.
@@ -352,9 +350,7 @@ async fn d23_it_does_not_run_while_this_side_does_not_read() {
     }
     counted(&pull, |stats| stats.unread == 1).await;
     for _ in 0..4 {
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(50)).await;
-        tokio::time::resume();
+        pass(Duration::from_secs(50)).await;
     }
     for _ in 0..20 {
         assert_eq!(pull.recv().soon().await.unwrap()[0].len(), 100_000);

@@ -6,6 +6,7 @@ use sinew::pool::{Broker, CallError, Client, Failure, RejectReason, Worker};
 use sinew::{Dealer, Message};
 
 use crate::kit::{Wire, broker, client, next, pull, start, text, within, worker, workers};
+use crate::support::pass;
 use crate::support::raw_peer::RawListener;
 
 #[tokio::test]
@@ -105,6 +106,7 @@ async fn m24_a_broker_that_shuts_down_finishes_what_it_has_and_another_gets_the_
 /// A broker that is stopped, or a network that vanishes, closes no connection.
 #[tokio::test]
 async fn m24_a_client_leaves_a_broker_that_has_fallen_silent() {
+    pass(Duration::from_millis(1)).await;
     let frozen = RawListener::bind().await;
     let (_second, second_at) = broker().await;
     let work = |_| async { Ok::<_, Failure>("by the second") };
@@ -120,11 +122,6 @@ async fn m24_a_client_leaves_a_broker_that_has_fallen_silent() {
         assert!(!silent.recv_msg().await.is_empty(), "{said}");
     }
     wire.up();
-    let pass = async |time| {
-        tokio::time::pause();
-        tokio::time::advance(time).await;
-        tokio::time::resume();
-    };
     pass(Duration::from_secs(2)).await;
     assert_eq!(silent.recv_command().await.0, "PING");
     pass(Duration::from_secs(6)).await;

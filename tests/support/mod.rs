@@ -20,6 +20,14 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
     }
 }
 
+/// Lets time pass, as tokio tells it. What has a deadline hears of it only if the test began with such a pass, before
+/// the sockets were made: until then their deadlines are the system's, and no timers of tokio's.
+pub(crate) async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 /// A path for an `ipc://` endpoint that no other test uses, nor this one on another call.
 pub(crate) fn ipc_path() -> PathBuf {
     std::env::temp_dir().join(format!("sinew-{}-{}.sock", std::process::id(), next()))
