@@ -21,7 +21,8 @@ use std::time::{Duration, Instant as SystemInstant};
 
 use tokio::time::{Instant, Sleep};
 
-use crate::options::FOR_EVER;
+/// Without end, as a duration that instants can be added to: longer ones are cut to it.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 /// A deadline is rounded up to this part of how far away it is.
 const PART: u64 = 32;
@@ -111,7 +112,8 @@ impl Clock {
         loop {
             let now = nanos(SystemInstant::now());
             self.passed.store(now, Ordering::Release);
-            let due: Vec<_> = state.waiting.extract_if(..=(now, u64::MAX), |_, _| true).collect();
+            let later = state.waiting.split_off(&(now + 1, 0));
+            let due = std::mem::replace(&mut state.waiting, later);
             if !due.is_empty() {
                 drop(state);
                 for (_, waker) in due {
@@ -254,6 +256,15 @@ pub(crate) async fn timeout_at<F: Future>(
         Poll::Pending => timer.poll(deadline, cx).map(|()| Err(Elapsed)),
     })
     .await
+}
+
+/// Awaits `future` so long, at most [`FOR_EVER`]; else as [`timeout_at`].
+///
+/// # Cancel safety
+///
+/// That of `future`, which stays with the caller.
+pub(crate) async fn timeout<F: Future>(limit: Duration, future: Pin<&mut F>) -> Result<F::Output, Elapsed> {
+    timeout_at(Instant::now() + limit.min(FOR_EVER), future).await
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@
 #[cfg(sinew_bench)]
 #[doc(hidden)]
 pub mod bench;
-#[allow(dead_code, reason = "the engine goes over to it next")]
 mod clock;
 mod endpoint;
 mod engine;

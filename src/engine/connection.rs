@@ -1,14 +1,16 @@
 //! One connection from the greeting to its end.
 
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::session::{End, Session, Start};
 use super::site::Site;
+use crate::clock::timeout_at;
 use crate::message::Frame;
 use crate::monitor::{DisconnectReason, DropReason, EventKind, PeerInfo};
 use crate::options;
@@ -44,8 +46,8 @@ pub(super) async fn handshake(site: &Site, stream: &Stream) -> Result<Ready, Han
     };
     let mut handshake = Handshake::new(config);
     let mut input = BytesMut::new();
-    let peer = timeout_at(deadline, exchange(&mut handshake, stream, &mut input));
-    let peer = peer.await.unwrap_or(Err(HandshakeError::Timeout));
+    let peer = timeout_at(deadline, pin!(exchange(&mut handshake, stream, &mut input))).await;
+    let peer = peer.unwrap_or(Err(HandshakeError::Timeout));
     if peer.is_err() {
         // An ERROR for the peer may be left; what fits into the kernel's buffer is enough for it.
         let _ = stream.try_write_vectored(&[IoSlice::new(handshake.output())]);
@@ -154,7 +156,7 @@ pub(super) async fn run(
             // Over ipc the kernel gives what the peer has not read up with the connection, so there all of
             // linger is spent waiting for it.
             let parting = if stream.outlives_close() { Instant::now() + PARTING } else { closing };
-            let _ = timeout_at(parting.min(closing), read_to_end(&stream)).await;
+            let _ = timeout_at(parting.min(closing), pin!(read_to_end(&stream))).await;
             DisconnectReason::ClosedByUs
         }
         End::Deadline => DisconnectReason::ClosedByUs,

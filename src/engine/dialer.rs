@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::time::{sleep, sleep_until};
-
 use super::backoff::Backoff;
 use super::connection::{self, Outcome, Ready};
 use super::site::Site;
+use crate::clock::{sleep, sleep_until};
 use crate::endpoint::Address;
 use crate::monitor::{DisconnectReason, DropReason, EventKind};
 use crate::pipe::WireBuf;

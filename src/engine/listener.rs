@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::sleep;
 
 use super::connection;
 use super::pending::{Pending, Place};
 use super::site::Site;
+use crate::clock::sleep;
 use crate::monitor::{EventKind, PeerInfo, Refused};
 use crate::options::limit;
 use crate::pipe::WireBuf;

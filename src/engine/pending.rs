@@ -1,12 +1,15 @@
 //! Handshakes in progress on one listener: few, and no source may hold them all (D3).
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::timeout_at;
 
 /// How long a handshake with a process of this host has, before a newcomer may take its place.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -56,7 +59,7 @@ impl Pending {
     /// Cancel-safe: nothing happens on the way.
     pub(super) async fn room(&self) {
         loop {
-            let freed = self.freed.notified();
+            let freed = pin!(self.freed.notified());
             let Some(patience) = self.lock().patience(self.max) else { return };
             if timeout_at(patience, freed).await.is_err() {
                 return;

@@ -5,20 +5,21 @@
 
 use std::io;
 use std::mem;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::task::yield_now;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::lockstep::{ActingWaker, Half};
 use super::reader::Reader;
 use super::record::{Answer, Records};
 use super::site::Site;
 use super::writer::Writer;
+use crate::clock::Timer;
 use crate::monitor::DisconnectReason;
 use crate::options::Heartbeat;
 use crate::pipe::{Control, Deferred, Fetched, WireBuf};
@@ -82,7 +83,7 @@ pub(super) struct Session<'a> {
     review: Option<Instant>,
     /// Closing: the end of linger.
     closing: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
 }
 
 /// Wakers that do the task's work themselves, where they can.
@@ -121,7 +122,7 @@ impl<'a> Session<'a> {
             active: false,
             review: None,
             closing: None,
-            timer: None,
+            timer: Timer::new(),
         }
     }
 
@@ -341,20 +342,12 @@ impl<'a> Session<'a> {
             let Some(deadline) =
                 [self.closing, silent, stalled, ping, self.review].into_iter().flatten().min()
             else {
-                self.timer = None;
+                self.timer = Timer::new();
                 return Ok(());
             };
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-            // It may fire early: deadlines move on with every read, and setting a timer costs more than that.
-            if timer.deadline() > deadline {
-                timer.as_mut().reset(deadline);
-            }
-            if timer.as_mut().poll(cx).is_pending() {
+            // It may wake early: deadlines move on with every read, and setting a timer costs more than that.
+            if self.timer.poll(deadline, cx).is_pending() {
                 return Ok(());
-            }
-            if timer.deadline() < deadline {
-                timer.as_mut().reset(deadline);
-                continue;
             }
             if self.closing == Some(deadline) {
                 return Err(End::Deadline);

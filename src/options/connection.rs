@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{FOR_EVER, connection_setters, limit};
+use super::{connection_setters, limit};
+use crate::clock::FOR_EVER;
 use crate::error::OptionError;
 use crate::proto::{Limits, metadata};
 use crate::transport::TransportOptions;

@@ -46,9 +46,6 @@ pub struct Options {
     pub(crate) connection: Arc<ConnectionOptions>,
 }
 
-/// Without end, as a duration that instants can be added to: longer ones are cut to it.
-pub(crate) const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-
 impl Default for Options {
     fn default() -> Self {
         Self {

@@ -64,13 +64,13 @@ macro_rules! connection_setters {
             ///
             /// libzmq: `ZMQ_HANDSHAKE_IVL`
             handshake_timeout(timeout: std::time::Duration) => connection_mut, handshake_timeout =
-                timeout.min(crate::options::FOR_EVER)
+                timeout.min(crate::clock::FOR_EVER)
         }
         crate::options::setter! {
             /// How long a peer may stop in the middle of a message, without a byte, before its connection is closed;
             /// `None`: for ever. It does not run while this side is not reading. Default: 60 s (libzmq: for ever).
             progress_timeout(timeout: impl Into<Option<std::time::Duration>>) => connection_mut, progress_timeout =
-                Option::map(timeout.into(), |timeout| timeout.min(crate::options::FOR_EVER))
+                Option::map(timeout.into(), |timeout| timeout.min(crate::clock::FOR_EVER))
         }
         crate::options::setter! {
             /// The largest message that a peer may send, in bytes; each part of a multipart message

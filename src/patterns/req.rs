@@ -1,9 +1,11 @@
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::builder::{builder, identified, probing, receiving, sending, set};
 use super::handle::{Handle, lifecycle};
 use super::verbs::{receives, sends};
+use crate::clock::{Elapsed, timeout};
 use crate::error::{RecvError, RequestError};
 use crate::message::{Frame, Message};
 use crate::pipe::{Deferred, Outbox, Popped, Refusal, STEP};
@@ -207,7 +209,8 @@ impl Req {
         match core.specific.request_timeout {
             None => exchange.await,
             Some(limit) => {
-                tokio::time::timeout(limit, exchange).await.unwrap_or(Err(RecvError::Timeout.into()))
+                let in_time = timeout(limit, pin!(exchange)).await;
+                in_time.unwrap_or_else(|Elapsed| Err(RecvError::Timeout.into()))
             }
         }
     }

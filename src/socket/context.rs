@@ -81,7 +81,7 @@ impl Context {
     /// Cancelled, the sockets go on closing.
     #[allow(clippy::must_use_candidate, reason = "closing has an effect of its own")]
     pub async fn shutdown(&self, linger: Duration) -> Closed {
-        let deadline = Instant::now() + linger.min(crate::options::FOR_EVER);
+        let deadline = Instant::now() + linger.min(crate::clock::FOR_EVER);
         let sockets: Vec<_> = self.sockets().iter().filter_map(Weak::upgrade).collect();
         for core in &sockets {
             core.close_by(deadline);

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Core, inproc};
+use crate::clock::FOR_EVER;
 use crate::endpoint::{Endpoint, Target};
 use crate::error::UnknownEndpoint;
 use crate::monitor::DropReason;
-use crate::options::FOR_EVER;
 use crate::pipe::Deferred;
 use crate::routing::PeerKey;
 

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::pin::pin;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::{BindError, Keepalive, TransportOptions, set_buffers};
+use crate::clock::{Elapsed, timeout};
 use crate::endpoint::{Address, Host, TcpAddress};
 
 /// Listens on the first address of the host that this machine has; gives the address back with its real port.
@@ -248,7 +250,10 @@ fn is_absent(address: SocketAddr, error: &io::Error) -> bool {
 
 async fn within<T>(limit: Option<Duration>, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     match limit {
-        Some(limit) => tokio::time::timeout(limit, work).await?,
+        Some(limit) => {
+            let in_time = timeout(limit, pin!(work)).await;
+            in_time.unwrap_or_else(|Elapsed| Err(io::ErrorKind::TimedOut.into()))
+        }
         None => work.await,
     }
 }
