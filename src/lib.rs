@@ -40,11 +40,16 @@ pub use error::{
 };
 pub use message::{Frame, Frames, IntoFrames, Message};
 pub use monitor::{DisconnectReason, DropReason, Event, EventKind, Monitor, PeerInfo, Refused};
-pub use options::{ConnectionOptions, Notify, Options};
+pub use options::{ConnectionOptions, Options, Verbosity};
+#[cfg(feature = "draft")]
+pub use patterns::{
+    Channel, ChannelBuilder, Client, ClientBuilder, Dish, DishBuilder, Gather, GatherBuilder, Group,
+    GroupError, Peer, PeerBuilder, Radio, RadioBuilder, Scatter, ScatterBuilder, Server, ServerBuilder,
+};
 pub use patterns::{
     Dealer, DealerBuilder, Pair, PairBuilder, PeerId, Pub, PubBuilder, Pull, PullBuilder, Push, PushBuilder,
-    Rep, RepBuilder, Req, ReqBuilder, Router, RouterBuilder, RouterEvent, RoutingId, Sub, SubBuilder, XPub,
-    XPubBuilder, XSub, XSubBuilder,
+    Receiving, Rep, RepBuilder, Req, ReqBuilder, Router, RouterBuilder, RouterEvent, RoutingId, Sending,
+    Socket, Sub, SubBuilder, XPub, XPubBuilder, XSub, XSubBuilder,
 };
 pub use proto::{HandshakeError, ProtocolError, SocketType};
 pub use proxy::{Capture, Device, proxy};

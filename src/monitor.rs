@@ -36,7 +36,7 @@ pub struct PeerInfo {
     /// What it says it is; known from the handshake on.
     pub socket_type: Option<SocketType>,
     /// The routing id that it announced; empty if none.
-    pub identity: Frame,
+    pub routing_id: Frame,
     /// The `X-` properties that it announced.
     pub metadata: Vec<(String, bytes::Bytes)>,
 }
@@ -44,7 +44,7 @@ pub struct PeerInfo {
 impl PeerInfo {
     /// A peer of which only the address is known.
     pub(crate) fn stranger(address: &str) -> Self {
-        Self { address: address.into(), socket_type: None, identity: Frame::new(), metadata: Vec::new() }
+        Self { address: address.into(), socket_type: None, routing_id: Frame::new(), metadata: Vec::new() }
     }
 }
 
@@ -94,7 +94,7 @@ pub enum EventKind {
 pub enum Refused {
     /// Another connection has its routing id.
     #[error("the routing id is in use: choose another, or wait until its holder has left")]
-    IdentityInUse,
+    RoutingIdInUse,
     /// A PAIR has one peer at a time.
     #[error("the PAIR has a peer, and takes one at a time")]
     PairTaken,

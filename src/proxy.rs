@@ -1,9 +1,10 @@
 //! The device that QUEUE, FORWARDER and STREAMER are made of.
 
-use std::sync::Arc;
+use std::fmt::Debug;
 
 use crate::error::SendErrorKind;
 use crate::message::Message;
+use crate::patterns::traits::Sealed;
 use crate::patterns::{Dealer, Pair, Pub, Pull, Push, Rep, Router, Sub, XPub, XSub};
 use crate::pipe::{Deferred, Outbox, Refusal, Slot};
 use crate::routing::PeerKey;
@@ -12,31 +13,15 @@ use crate::socket::{Core, Offer, RawReceive, RawSend};
 /// A socket that a [`proxy`] can pass messages from or to.
 ///
 /// A message to or from a [`Router`] has the routing id as first frame, as in libzmq.
-pub trait Device: sealed::Sealed {}
+pub trait Device: Sealed + Debug + Send + Sync {}
 
 /// A socket that gets a copy of everything that passes a [`proxy`].
 #[derive(Debug)]
-pub struct Capture(Box<dyn sealed::Sealed>);
-
-#[allow(private_interfaces, reason = "sealed: nobody outside can call it or implement it")]
-#[allow(unnameable_types, reason = "sealed: nobody outside can call it or implement it")]
-mod sealed {
-    use super::{Arc, Core};
-
-    pub trait Sealed: Send + Sync + std::fmt::Debug {
-        fn core(&self) -> &Arc<Core>;
-    }
-}
+pub struct Capture(Box<dyn Device>);
 
 macro_rules! devices {
     ($($socket:ident),*) => {$(
         impl Device for $socket {}
-        impl sealed::Sealed for $socket {
-            #[allow(private_interfaces, reason = "as in the trait")]
-            fn core(&self) -> &Arc<Core> {
-                &self.handle.core
-            }
-        }
     )*};
 }
 devices!(Push, Pull, Pub, Sub, XPub, XSub, Rep, Dealer, Router, Pair);
@@ -157,7 +142,7 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.sink.forget_sender(&mut self.slot);
         if let Some((from, message)) = self.message.take() {
-            (self.receive.put_back)(self.source, from, message);
+            self.source.put_back(self.receive, from, message);
         }
     }
 }

@@ -70,7 +70,7 @@ pub struct PeerStats {
     /// Its address; `None` while it is still to be met.
     pub address: Option<Arc<str>>,
     /// The routing id that it announced; empty if none.
-    pub identity: crate::Frame,
+    pub routing_id: crate::Frame,
     /// Messages handed to the operating system, or consumed by an inproc peer.
     pub sent: u64,
     /// Messages accepted for it and neither sent nor dropped yet.
@@ -120,7 +120,7 @@ impl Core {
             stats.peers.push(PeerStats {
                 endpoint: entry.endpoint,
                 address: entry.info.as_ref().map(|info: &Arc<PeerInfo>| info.address.clone()),
-                identity: entry.info.map(|info| info.identity.clone()).unwrap_or_default(),
+                routing_id: entry.info.map(|info| info.routing_id.clone()).unwrap_or_default(),
                 sent: out.map_or(0, |pipe| pipe.sent),
                 queued: out.map_or(0, |pipe| number(pipe.level().messages)),
                 queued_bytes: out.map_or(0, |pipe| number(pipe.level().bytes)),

@@ -56,7 +56,7 @@ pub(super) async fn handshake(site: &Site, stream: &Stream) -> Result<Ready, Han
     let info = Arc::new(PeerInfo {
         address: stream.peer().to_string().into(),
         socket_type: Some(peer.socket_type),
-        identity: Frame::copy_from_slice(&peer.identity),
+        routing_id: Frame::copy_from_slice(&peer.identity),
         metadata: peer.properties.clone(),
     });
     Ok(Ready { peer, info, input })

@@ -28,6 +28,6 @@ mod site;
 mod spent;
 mod writer;
 
-pub(crate) use site::{bind, connect};
+pub(crate) use site::{Expect, bind, connect};
 #[cfg(sinew_bench)]
 pub(crate) use writer::{Medium, Writer};

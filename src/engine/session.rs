@@ -117,7 +117,7 @@ impl<'a> Session<'a> {
             write_half: Arc::new(Half::new(Writer::new(stream.clone(), key, seal))),
             lockstep: None,
             pinged: Instant::now(),
-            heartbeat: site.options.heartbeat_plan().filter(|_| minor > 0),
+            heartbeat: site.options.heartbeat_plan().filter(|_| minor > 0 && site.core.pattern.pings),
             progress_timeout: site.options.progress_timeout,
             active: false,
             review: None,
@@ -233,8 +233,12 @@ impl<'a> Session<'a> {
             command::put_pong(commands, &context);
         }
         for Control { subscribe, topic } in self.controls.drain(..) {
-            let put = if subscribe { command::put_subscribe } else { command::put_cancel };
-            put(commands, &topic, self.minor);
+            match (self.core.pattern.groups, subscribe) {
+                (false, true) => command::put_subscribe(commands, &topic, self.minor),
+                (false, false) => command::put_cancel(commands, &topic, self.minor),
+                (true, true) => command::put_join(commands, &topic),
+                (true, false) => command::put_leave(commands, &topic),
+            }
         }
     }
 
@@ -315,14 +319,23 @@ impl<'a> Session<'a> {
     }
 
     fn command(&mut self, reader: &mut Reader, command: Command) -> Result<(), End> {
+        let groups = self.core.pattern.groups;
         match command {
-            Command::Subscribe(topic) => self.core.subscribed(self.key, true, &topic).map_err(broken)?,
-            Command::Cancel(topic) => self.core.subscribed(self.key, false, &topic).map_err(broken)?,
+            Command::Subscribe(topic) if !groups => {
+                self.core.subscribed(self.key, true, &topic).map_err(broken)?
+            }
+            Command::Cancel(topic) if !groups => {
+                self.core.subscribed(self.key, false, &topic).map_err(broken)?
+            }
+            Command::Join(group) if groups => self.core.subscribed(self.key, true, &group).map_err(broken)?,
+            Command::Leave(group) if groups => {
+                self.core.subscribed(self.key, false, &group).map_err(broken)?
+            }
             Command::Ping { ttl_ds, context } => {
                 self.pong = Some(Bytes::copy_from_slice(&context));
                 reader.ttl = heartbeat::timeout(ttl_ds);
             }
-            Command::Ignored => {}
+            _ => {}
         }
         Ok(())
     }

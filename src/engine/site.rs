@@ -110,20 +110,32 @@ async fn bind_network(
     Ok(bound)
 }
 
-/// Connects, now or when the peer appears.
+/// Whether a peer has a pipe before its connection is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect<'a> {
+    /// Unless the socket is told not to queue for peers that are away.
+    AsOptionsSay,
+    #[cfg(feature = "draft")]
+    Always,
+    /// Always, and with this routing id.
+    Named(&'a [u8]),
+}
+
+/// Connects, now or when the peer appears. Gives back the pipe, if there is one yet.
 pub(crate) fn connect(
     core: &Arc<Core>,
     endpoint: &Endpoint,
     options: Option<&ConnectionOptions>,
-    name_it: &[u8],
-) -> Result<(), ConnectError> {
+    expect: Expect<'_>,
+) -> Result<Option<PeerKey>, ConnectError> {
     let options = connection_options(core, options)?;
     if core.is_closed() {
         return Err(ConnectError::Closed);
     }
     if core.is_connected(endpoint) {
-        return Ok(());
+        return Ok(None);
     }
+    let name_it = if let Expect::Named(name) = expect { name } else { b"" };
     endpoint.check_connect()?;
     let name: Arc<str> = endpoint.to_string().into();
     match endpoint.target() {
@@ -135,10 +147,11 @@ pub(crate) fn connect(
             if !core.outbox.lock().pipes.contains_key(key) {
                 core.unlinked(key);
             }
+            Ok(Some(key))
         }
         Target::Network(address) => {
             let runtime = core.context.runtime().ok_or(ConnectError::NoRuntime)?;
-            let early = !core.options.immediate || !name_it.is_empty();
+            let early = !core.options.immediate || expect != Expect::AsOptionsSay;
             let key = early.then(|| expect_connection(core, &name, name_it)).transpose()?;
             let stop = core.add(endpoint, &name, false);
             if let Some(key) = key {
@@ -146,9 +159,9 @@ pub(crate) fn connect(
             }
             let site = Arc::new(Site { core: core.clone(), name, options, stop });
             site.spawn(&runtime, dialer::dial(site.clone(), address.clone(), key));
+            Ok(key)
         }
     }
-    Ok(())
 }
 
 fn expect_connection(core: &Core, name: &Arc<str>, name_it: &[u8]) -> Result<PeerKey, ConnectError> {

@@ -14,8 +14,8 @@ use crate::pipe::Hwm;
 pub use connection::ConnectionOptions;
 pub(crate) use connection::Heartbeat;
 pub(crate) use setters::{connection_setters, receiving_setters, sending_setters, setter, shared_setters};
-pub use specific::Notify;
 pub(crate) use specific::TypeOptions;
+pub use specific::Verbosity;
 
 /// What sockets of all types can be told: one value, cloned as often as needed, that any builder takes.
 ///

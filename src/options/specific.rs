@@ -35,7 +35,7 @@ pub(crate) struct TypeOptions {
     /// PUB, XPUB, SUB: the messages that match no subscription.
     pub(crate) invert_matching: bool,
     /// XPUB: which subscriptions the application sees.
-    pub(crate) notify: Notify,
+    pub(crate) verbosity: Verbosity,
     /// XPUB: the application edits the subscriptions.
     pub(crate) manual: bool,
     /// DEALER, ROUTER, PUB, XPUB: sent to every new peer first.
@@ -101,7 +101,7 @@ impl SubscriptionLimits {
 /// Which subscriptions and cancellations an XPUB hands to its application.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Notify {
+pub enum Verbosity {
     /// The first subscription of a topic and the last cancellation, over all peers. The default.
     #[default]
     FirstAndLast,

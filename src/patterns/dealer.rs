@@ -1,6 +1,6 @@
 use super::builder::{builder, conflating, greeting, identified, probing, receiving, sending};
 use super::handle::{Handle, lifecycle};
-use super::verbs::{receives, sends};
+use super::verbs::{receives, sends, sends_many};
 use super::{pull, push};
 use crate::message::Message;
 use crate::proto::SocketType;
@@ -43,6 +43,8 @@ pub(super) static PATTERN: Pattern = Pattern {
     exclusive: false,
     announces_routing_id: true,
     hears_subscriptions: false,
+    groups: false,
+    pings: true,
     filters: false,
     connects_once: true,
     linger: LINGER,
@@ -52,6 +54,7 @@ builder! {
     /// Options of a [`Dealer`].
     DealerBuilder => Dealer, [sending, receiving, conflating, identified, probing, greeting]
 }
-lifecycle!(Dealer, DealerBuilder, &PATTERN);
-sends!(Dealer, push::offer);
+lifecycle!(Dealer, DealerBuilder, PATTERN);
+sends!(Dealer, Message, push::offer);
+sends_many!(Dealer, push::offer);
 receives!(Dealer, Message, pull::take);

@@ -9,14 +9,14 @@ use crate::pipe::{Refusal, Slot};
 use crate::socket::{Core, Offer};
 
 /// What a socket value holds: a share of the socket, and its own places in the queues of those who
-/// wait (for `Stream` and `Sink`, which keep theirs between polls).
+/// wait (for `Stream` and `Sink`, which keep theirs between polls). `To` is whom a message is for, where that is said.
 #[derive(Debug)]
-pub(crate) struct Handle {
+pub(crate) struct Handle<To = ()> {
     pub(crate) core: Arc<Core>,
     pub(crate) receiving: Slot,
     pub(crate) sending: Slot,
     /// Accepted by `Sink::start_send`, and not yet by a pipe.
-    pub(crate) outgoing: Option<Message>,
+    pub(crate) outgoing: Option<(To, Message)>,
     /// It waits because the sender's turn was over, and other tasks have not run since.
     turn_is_over: bool,
     life: Arc<Life>,
@@ -32,7 +32,7 @@ impl Drop for Life {
     }
 }
 
-impl Handle {
+impl<To> Handle<To> {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         let life = Arc::new(Life(core.clone()));
         Self {
@@ -55,28 +55,33 @@ impl Handle {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let Some(mut message) = self.outgoing.take() else { return Poll::Ready(Ok(())) };
+        let Some((to, mut message)) = self.outgoing.take() else { return Poll::Ready(Ok(())) };
         let polled = self.core.poll_send(cx, &mut self.sending, &mut message, &offer);
         if polled.is_pending() {
-            self.outgoing = Some(message);
+            self.outgoing = Some((to, message));
         }
         polled
     }
 
     /// Sends at once, or keeps the message for the next `poll_outgoing`.
-    pub(crate) fn start_send(&mut self, mut message: Message, offer: impl Offer) -> Result<(), SendError> {
+    pub(crate) fn start_send(
+        &mut self,
+        to: To,
+        mut message: Message,
+        offer: impl Offer,
+    ) -> Result<(), SendError> {
         match self.core.offer_once(&mut message, &offer) {
             Ok(()) => return Ok(()),
             Err(Refusal::Yield) => self.turn_is_over = true,
             Err(Refusal::Full | Refusal::PeerFull(_) | Refusal::NoPeer) => {}
             Err(refusal) => return self.core.refused(refusal, message),
         }
-        self.outgoing = Some(message);
+        self.outgoing = Some((to, message));
         Ok(())
     }
 }
 
-impl Clone for Handle {
+impl<To> Clone for Handle<To> {
     fn clone(&self) -> Self {
         Self {
             core: self.core.clone(),
@@ -89,7 +94,7 @@ impl Clone for Handle {
     }
 }
 
-impl Drop for Handle {
+impl<To> Drop for Handle<To> {
     fn drop(&mut self) {
         self.core.forget_receiver(&mut self.receiving);
         self.core.forget_sender(&mut self.sending);
@@ -98,7 +103,7 @@ impl Drop for Handle {
 
 /// Gives a socket type its life: from `new` to `close`.
 macro_rules! lifecycle {
-    ($socket:ident, $builder:ident, $pattern:expr) => {
+    ($socket:ident, $builder:ident, $pattern:ident) => {
         impl $socket {
             /// A socket with the default options.
             #[must_use]
@@ -120,7 +125,7 @@ macro_rules! lifecycle {
                 options: crate::Options,
                 specific: crate::options::TypeOptions,
             ) -> Self {
-                let core = crate::socket::Core::new($pattern, context, options, specific);
+                let core = crate::socket::Core::new(&$pattern, context, options, specific);
                 Self { handle: crate::patterns::handle::Handle::new(core) }
             }
 
@@ -185,7 +190,13 @@ macro_rules! lifecycle {
                 crate::EndpointError: From<E::Error>,
             {
                 let endpoint = endpoint.try_into().map_err(crate::EndpointError::from)?;
-                crate::engine::connect(&self.handle.core, &endpoint, None, b"")
+                crate::engine::connect(
+                    &self.handle.core,
+                    &endpoint,
+                    None,
+                    crate::engine::Expect::AsOptionsSay,
+                )
+                .map(drop)
             }
 
             /// As [`connect`](Self::connect), with options of their own for the connections of this endpoint.
@@ -208,7 +219,13 @@ macro_rules! lifecycle {
                 crate::EndpointError: From<E::Error>,
             {
                 let endpoint = endpoint.try_into().map_err(crate::EndpointError::from)?;
-                crate::engine::connect(&self.handle.core, &endpoint, Some(options), b"")
+                crate::engine::connect(
+                    &self.handle.core,
+                    &endpoint,
+                    Some(options),
+                    crate::engine::Expect::AsOptionsSay,
+                )
+                .map(drop)
             }
 
             /// Stops accepting peers at `endpoint`, and ends the connections that came that way
@@ -289,6 +306,21 @@ macro_rules! lifecycle {
             fn default() -> Self {
                 Self::new()
             }
+        }
+
+        impl crate::patterns::traits::Sealed for $socket {
+            fn with(context: crate::Context, options: crate::Options) -> Self {
+                Self::from_options(context, options, crate::options::TypeOptions::default())
+            }
+
+            #[allow(private_interfaces, reason = "sealed: nobody outside can call it")]
+            fn core(&self) -> &std::sync::Arc<crate::socket::Core> {
+                &self.handle.core
+            }
+        }
+
+        impl crate::Socket for $socket {
+            const TYPE: crate::SocketType = $pattern.socket_type;
         }
     };
 }

@@ -1,6 +1,6 @@
 use super::builder::{builder, receiving, sending};
 use super::handle::{Handle, lifecycle};
-use super::verbs::{receives, sends};
+use super::verbs::{receives, sends, sends_many};
 use super::{pull, push};
 use crate::message::Message;
 use crate::proto::SocketType;
@@ -38,6 +38,8 @@ pub(super) static PATTERN: Pattern = Pattern {
     exclusive: true,
     announces_routing_id: false,
     hears_subscriptions: false,
+    groups: false,
+    pings: true,
     filters: false,
     connects_once: false,
     linger: LINGER,
@@ -47,6 +49,7 @@ builder! {
     /// Options of a [`Pair`].
     PairBuilder => Pair, [sending, receiving]
 }
-lifecycle!(Pair, PairBuilder, &PATTERN);
-sends!(Pair, push::offer);
+lifecycle!(Pair, PairBuilder, PATTERN);
+sends!(Pair, Message, push::offer);
+sends_many!(Pair, push::offer);
 receives!(Pair, Message, pull::take);

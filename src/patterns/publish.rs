@@ -1,6 +1,6 @@
 use super::builder::{builder, conflating, sending, set};
 use super::handle::{Handle, lifecycle};
-use super::verbs::sends;
+use super::verbs::{sends, sends_many};
 use crate::message::Message;
 use crate::pipe::{Deferred, Outbox, Refusal};
 use crate::proto::SocketType;
@@ -111,6 +111,8 @@ pub(super) static PATTERN: Pattern = Pattern {
     exclusive: false,
     announces_routing_id: false,
     hears_subscriptions: false,
+    groups: false,
+    pings: true,
     filters: false,
     connects_once: true,
     linger: LINGER,
@@ -120,8 +122,9 @@ builder! {
     /// Options of a [`Pub`].
     PubBuilder => Pub, [sending, conflating, publishing]
 }
-lifecycle!(Pub, PubBuilder, &PATTERN);
-sends!(Pub, offer);
+lifecycle!(Pub, PubBuilder, PATTERN);
+sends!(Pub, Message, offer);
+sends_many!(Pub, offer);
 publisher!(Pub);
 
 #[inline]

@@ -1,10 +1,14 @@
 use super::builder::{builder, conflating, receiving};
 use super::handle::{Handle, lifecycle};
 use super::verbs::receives;
+#[cfg(feature = "draft")]
+use crate::message::Frame;
 use crate::message::Message;
 use crate::pipe::{Deferred, Inbox, Popped};
 use crate::proto::SocketType;
 use crate::routing::{PeerKey, Route};
+#[cfg(feature = "draft")]
+use crate::socket::Tally;
 use crate::socket::{Core, LINGER, Pattern, RawReceive, Take, Taken, keep, next_message};
 
 /// Receives from all its peers, one message of each in turn: the worker or sink of a pipeline. Talks to
@@ -39,6 +43,8 @@ pub(super) static PATTERN: Pattern = Pattern {
     exclusive: false,
     announces_routing_id: false,
     hears_subscriptions: false,
+    groups: false,
+    pings: true,
     filters: false,
     connects_once: false,
     linger: LINGER,
@@ -48,7 +54,7 @@ builder! {
     /// Options of a [`Pull`].
     PullBuilder => Pull, [receiving, conflating]
 }
-lifecycle!(Pull, PullBuilder, &PATTERN);
+lifecycle!(Pull, PullBuilder, PATTERN);
 receives!(Pull, Message, take);
 
 /// The next message of any peer: the whole of receiving for most types.
@@ -72,9 +78,41 @@ fn take_from(inbox: &mut Inbox, (from, message): &mut (PeerKey, Message), later:
     }
 }
 
+/// As [`RECEIVE`], of types whose messages are single frames.
+#[cfg(feature = "draft")]
+pub(super) const RECEIVE_FRAME: RawReceive =
+    RawReceive { take: |core, inbox, item, later| take_of(1, core, inbox, item, later), ..RECEIVE };
+
+/// The next message of exactly so many frames; others are dropped, and counted.
+#[cfg(feature = "draft")]
+pub(super) fn take_of(
+    frames: usize,
+    core: &Core,
+    inbox: &mut Inbox,
+    item: &mut (PeerKey, Message),
+    later: &mut Deferred,
+) -> Taken {
+    let taken = take_from(inbox, item, later);
+    if taken != Taken::Item || item.1.frame_count() == frames {
+        return taken;
+    }
+    Tally::count(&core.tally.unexpected, 1);
+    later.discard(std::mem::take(&mut item.1));
+    Taken::Unwanted
+}
+
+/// The next frame of any peer.
+#[cfg(feature = "draft")]
+pub(super) fn take_frame(core: &Core) -> impl Take<Frame> {
+    move |inbox: &mut Inbox, frame: &mut Frame, later: &mut Deferred| -> Taken {
+        let mut item = (PeerKey::default(), Message::new());
+        let taken = (RECEIVE_FRAME.take)(core, inbox, &mut item, later);
+        *frame = std::mem::take(item.1.start());
+        taken
+    }
+}
+
 /// Puts a message back where it came from.
-pub(super) fn put_back(core: &Core, from: PeerKey, message: Message) {
-    let mut later = Deferred::new();
-    core.inbox.lock().unpop(from, message, &mut later);
-    later.run();
+pub(super) fn put_back(_: &Core, inbox: &mut Inbox, from: PeerKey, message: Message, later: &mut Deferred) {
+    inbox.unpop(from, message, later);
 }

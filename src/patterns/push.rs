@@ -1,6 +1,6 @@
 use super::builder::{builder, conflating, sending};
 use super::handle::{Handle, lifecycle};
-use super::verbs::sends;
+use super::verbs::{sends, sends_many};
 use crate::message::Message;
 use crate::pipe::{Deferred, Outbox, Refusal};
 use crate::proto::{ProtocolError, Received, SocketType};
@@ -38,6 +38,8 @@ pub(super) static PATTERN: Pattern = Pattern {
     exclusive: false,
     announces_routing_id: false,
     hears_subscriptions: false,
+    groups: false,
+    pings: true,
     filters: false,
     connects_once: false,
     linger: LINGER,
@@ -47,8 +49,9 @@ builder! {
     /// Options of a [`Push`].
     PushBuilder => Push, [sending, conflating]
 }
-lifecycle!(Push, PushBuilder, &PATTERN);
-sends!(Push, offer);
+lifecycle!(Push, PushBuilder, PATTERN);
+sends!(Push, Message, offer);
+sends_many!(Push, offer);
 
 #[inline]
 pub(super) fn offer(core: &Core) -> impl Offer {
@@ -69,7 +72,7 @@ fn balance(
 pub(super) const SEND: RawSend = RawSend { offer: balance, sent: |_| {} };
 
 /// Nobody receives: what comes is dropped, and counted.
-fn unexpected(core: &Core, _: PeerKey, batch: &mut Received) -> Result<(), ProtocolError> {
+pub(super) fn unexpected(core: &Core, _: PeerKey, batch: &mut Received) -> Result<(), ProtocolError> {
     Tally::count(&core.tally.unexpected, std::mem::take(batch).len());
     Ok(())
 }

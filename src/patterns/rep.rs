@@ -1,7 +1,6 @@
 use super::builder::{builder, receiving, sending};
 use super::handle::{Handle, lifecycle};
-use super::pull;
-use super::verbs::{receives, sends};
+use super::verbs::{receives, sends, sends_many};
 use crate::error::RecvError;
 use crate::message::{Frame, Message};
 use crate::pipe::{Deferred, Inbox, Outbox, Popped, Refusal, STEP};
@@ -32,6 +31,8 @@ pub(super) static PATTERN: Pattern = Pattern {
     exclusive: false,
     announces_routing_id: false,
     hears_subscriptions: false,
+    groups: false,
+    pings: true,
     filters: false,
     connects_once: false,
     linger: LINGER,
@@ -41,8 +42,9 @@ builder! {
     /// Options of a [`Rep`].
     RepBuilder => Rep, [sending, receiving]
 }
-lifecycle!(Rep, RepBuilder, &PATTERN);
-sends!(Rep, offer);
+lifecycle!(Rep, RepBuilder, PATTERN);
+sends!(Rep, Message, offer);
+sends_many!(Rep, offer);
 receives!(Rep, Message, take);
 
 /// The envelope of a request that came without one of its own.
@@ -140,11 +142,11 @@ fn take_raw(
     taken
 }
 
-fn put_back(core: &Core, from: PeerKey, mut message: Message) {
+fn put_back(core: &Core, inbox: &mut Inbox, from: PeerKey, mut message: Message, later: &mut Deferred) {
     let turn = std::mem::take(&mut *core.turn.lock());
     if let Turn::MustReply { envelope, .. } = turn {
         let envelope = if envelope.is_empty() { &DELIMITER[..] } else { &envelope };
         envelope.iter().rev().for_each(|frame| message.push_front(frame.clone()));
     }
-    pull::put_back(core, from, message);
+    inbox.unpop(from, message, later);
 }

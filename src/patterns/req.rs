@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::builder::{builder, identified, probing, receiving, sending, set};
 use super::handle::{Handle, lifecycle};
-use super::verbs::{receives, sends};
+use super::verbs::{receives, sends, sends_many};
 use crate::clock::{Elapsed, timeout};
 use crate::error::{RecvError, RequestError};
 use crate::message::{Frame, Message};
-use crate::pipe::{Deferred, Outbox, Popped, Refusal, STEP};
+use crate::pipe::{Deferred, Inbox, Outbox, Popped, Refusal, STEP};
 use crate::proto::SocketType;
 use crate::routing::{Rotation, Route};
-use crate::socket::{Core, LINGER, Offer, Pattern, Take, Taken, Tally, Turn, keep};
+use crate::socket::{Core, LINGER, Offer, Pattern, RawReceive, Take, Taken, Tally, Turn, keep};
 
 macro_rules! requesting {
     () => {
@@ -69,12 +69,14 @@ pub(super) static PATTERN: Pattern = Pattern {
     peers: &[SocketType::Rep, SocketType::Router],
     route: |_| Route::Balance(Rotation::default()),
     send: None,
-    receive: None,
+    receive: Some(RECEIVE),
     arrive: keep,
     lockstep: true,
     exclusive: false,
     announces_routing_id: true,
     hears_subscriptions: false,
+    groups: false,
+    pings: true,
     filters: false,
     connects_once: true,
     linger: LINGER,
@@ -84,8 +86,9 @@ builder! {
     /// Options of a [`Req`].
     ReqBuilder => Req, [sending, receiving, identified, probing, requesting]
 }
-lifecycle!(Req, ReqBuilder, &PATTERN);
-sends!(Req, offer);
+lifecycle!(Req, ReqBuilder, PATTERN);
+sends!(Req, Message, offer);
+sends_many!(Req, offer);
 receives!(Req, Message, take);
 
 fn offer(core: &Core) -> impl Offer {
@@ -131,40 +134,70 @@ fn take(core: &Core) -> impl Take<Message> {
 /// that of this exchange or none.
 fn take_as(core: &Core, asked: Option<u32>) -> impl Take<Message> {
     move |inbox, message, later| {
-        if inbox.is_closed() {
-            return Taken::Failed(RecvError::Closed);
-        }
         let mut turn = core.turn.lock();
-        let Turn::AwaitReply { peer, exchange, lost } = *turn else {
-            return Taken::Failed(RecvError::OutOfTurn);
-        };
-        if asked.is_some_and(|asked| asked != exchange) {
-            // Abandoned. What this was woken for may be another's.
-            inbox.wake_all(later);
-            return Taken::Failed(RecvError::OutOfTurn);
+        let taken = find(core, &turn, asked, inbox, message, later);
+        if matches!(taken, Taken::Item | Taken::Failed(RecvError::PeerLost)) {
+            *turn = Turn::Idle;
         }
-        let number = core.specific.correlate.then(|| exchange.to_be_bytes());
-        for _ in 0..STEP {
-            let (from, opened) = match inbox.pop(message, later) {
-                None if lost => {
-                    *turn = Turn::Idle;
-                    return Taken::Failed(RecvError::PeerLost);
-                }
-                None => return Taken::Nothing,
-                Some(Popped::Message(from)) => (from, open(message, number.as_ref())),
-                Some(Popped::Body(from)) => (from, number.is_none()),
-                Some(Popped::Arrived(..) | Popped::Gone(..) | Popped::Filtered) => continue,
-            };
-            if from == peer && opened {
-                *turn = Turn::Idle;
-                return Taken::Item;
-            }
-            later.discard(std::mem::take(message));
-            Tally::count(&core.tally.unexpected, 1);
-        }
-        Taken::Unwanted
+        taken
     }
 }
+
+#[inline]
+fn find(
+    core: &Core,
+    turn: &Turn,
+    asked: Option<u32>,
+    inbox: &mut Inbox,
+    message: &mut Message,
+    later: &mut Deferred,
+) -> Taken {
+    if inbox.is_closed() {
+        return Taken::Failed(RecvError::Closed);
+    }
+    let Turn::AwaitReply { peer, exchange, lost } = *turn else {
+        return Taken::Failed(RecvError::OutOfTurn);
+    };
+    if asked.is_some_and(|asked| asked != exchange) {
+        // Abandoned. What this was woken for may be another's.
+        inbox.wake_all(later);
+        return Taken::Failed(RecvError::OutOfTurn);
+    }
+    let number = core.specific.correlate.then(|| exchange.to_be_bytes());
+    for _ in 0..STEP {
+        let (from, opened) = match inbox.pop(message, later) {
+            None if lost => return Taken::Failed(RecvError::PeerLost),
+            None => return Taken::Nothing,
+            Some(Popped::Message(from)) => (from, open(message, number.as_ref())),
+            Some(Popped::Body(from)) => (from, number.is_none()),
+            Some(Popped::Arrived(..) | Popped::Gone(..) | Popped::Filtered) => continue,
+        };
+        if from == peer && opened {
+            return Taken::Item;
+        }
+        later.discard(std::mem::take(message));
+        Tally::count(&core.tally.unexpected, 1);
+    }
+    Taken::Unwanted
+}
+
+/// For one who looks only: whose turn it is stays as it is.
+const RECEIVE: RawReceive = RawReceive {
+    take: |core, inbox, (from, message), later| {
+        let turn = core.turn.lock();
+        if let Turn::AwaitReply { peer, .. } = *turn {
+            *from = peer;
+        }
+        find(core, &turn, None, inbox, message, later)
+    },
+    put_back: |core, inbox, from, mut message, later| {
+        message.push_front(Frame::new());
+        if let (true, Turn::AwaitReply { exchange, .. }) = (core.specific.correlate, &*core.turn.lock()) {
+            message.push_front(exchange.to_be_bytes());
+        }
+        inbox.unpop(from, message, later);
+    },
+};
 
 /// Takes the envelope off a reply; says whether it is the one expected.
 fn open(message: &mut Message, number: Option<&[u8; 4]>) -> bool {

@@ -1,21 +1,21 @@
 use std::borrow::Borrow;
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 
 use super::builder::{builder, greeting, identified, probing, receiving, sending, set};
 use super::handle::{Handle, lifecycle};
-use super::marks::send_mark;
 use super::pull;
-use super::verbs::receives;
+use super::routing_id::{PeerId, RoutingId};
+use super::verbs::{receives, sends_to};
 use crate::endpoint::{Endpoint, EndpointError};
+use crate::engine::Expect;
 use crate::error::{ConnectError, RecvError, SendError};
-use crate::message::{Frame, Message};
+use crate::message::Message;
 use crate::monitor::PeerInfo;
-use crate::pipe::{Deferred, Inbox, Name, Outbox, Popped, Refusal};
+use crate::pipe::{Deferred, Inbox, Outbox, Popped, Refusal};
 use crate::proto::SocketType;
 use crate::proto::metadata::is_identity;
-use crate::routing::{IdentityMap, PeerKey, Route};
+use crate::routing::{PeerKey, Route, RoutingIds};
 use crate::socket::{Core, LINGER, Pattern, RawReceive, RawSend, Take, Taken, keep};
 
 /// Messages that [`Router::try_send_each`] sends under one lock.
@@ -55,13 +55,13 @@ macro_rules! addressing {
 /// see [`Dealer`](crate::Dealer) for an example.
 #[derive(Debug, Clone)]
 pub struct Router {
-    pub(crate) handle: Handle,
+    pub(crate) handle: Handle<RoutingId>,
 }
 
 pub(super) static PATTERN: Pattern = Pattern {
     socket_type: SocketType::Router,
     peers: &[SocketType::Req, SocketType::Dealer, SocketType::Router],
-    route: |_| Route::Named(Box::new(IdentityMap::new(fastrand::u32(..)))),
+    route: |_| Route::Named(Box::new(RoutingIds::new(fastrand::u32(..)))),
     send: Some(SEND),
     receive: Some(RECEIVE),
     arrive: keep,
@@ -69,6 +69,8 @@ pub(super) static PATTERN: Pattern = Pattern {
     exclusive: false,
     announces_routing_id: true,
     hears_subscriptions: false,
+    groups: false,
+    pings: true,
     filters: false,
     connects_once: false,
     linger: LINGER,
@@ -78,40 +80,9 @@ builder! {
     /// Options of a [`Router`].
     RouterBuilder => Router, [sending, receiving, identified, probing, greeting, addressing]
 }
-lifecycle!(Router, RouterBuilder, &PATTERN);
+lifecycle!(Router, RouterBuilder, PATTERN);
 receives!(Router, (RoutingId, Message), take);
-send_mark!(Router);
-
-/// Which peer of a [`Router`] a message came from, or goes to.
-///
-/// One that was received names that peer's connection: what is sent to it reaches nobody else, not even a newcomer
-/// of the same name (a connecting router's peer keeps its id when it reconnects). One made from bytes names whoever
-/// has that name when the message is sent.
-///
-/// Two that name a connection are equal, and hash alike, if it is the same connection; two made from bytes, if their
-/// bytes are the same. One of either kind equals none of the other, since a name passes from one connection to the next:
-/// whether a peer has a certain name now is asked by its bytes, `id.as_ref() == b"worker-1"`. So what is kept in a map
-/// by received ids is found by received ids, or by [`PeerId`].
-///
-/// ```
-/// use sinew::RoutingId;
-/// let id = RoutingId::from("worker-1");
-/// assert_eq!(id.as_ref(), b"worker-1");
-/// assert_eq!(id, RoutingId::from(b"worker-1"));
-/// ```
-#[derive(Clone, Default)]
-pub struct RoutingId {
-    name: Name,
-    peer: Option<PeerKey>,
-}
-
-/// One connection of a [`Router`] with a peer: small, and quick to compare and to hash. Never used again for another of
-/// that router; those of two routers may be equal.
-///
-/// What is sent to it reaches that connection or nobody; so it goes wherever a [`RoutingId`] goes. It does not know the
-/// peer's name: as a [`RoutingId`] it has no bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PeerId(PeerKey);
+sends_to!(Router, RoutingId, Message, offer);
 
 /// What a [`Router`] hears of its peers; from [`Router::recv_event`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,11 +96,15 @@ pub enum RouterEvent {
     Disconnected(RoutingId),
 }
 
+fn named(inbox: &Inbox, peer: PeerKey) -> RoutingId {
+    RoutingId::of(peer, inbox.get(peer).and_then(|pipe| pipe.id.clone()))
+}
+
 fn take(_: &Core) -> impl Take<(RoutingId, Message)> {
     |inbox, (id, message), later| match inbox.pop(message, later) {
         None => Taken::Nothing,
         Some(Popped::Message(peer) | Popped::Body(peer)) => {
-            id.set(inbox, peer);
+            *id = named(inbox, peer);
             Taken::Item
         }
         Some(Popped::Arrived(..) | Popped::Gone(..) | Popped::Filtered) => Taken::Unwanted,
@@ -141,13 +116,9 @@ fn take_event(inbox: &mut Inbox, event: &mut Option<RouterEvent>, later: &mut De
     *event = Some(match inbox.pop(&mut message, later) {
         None => return Taken::Nothing,
         Some(Popped::Filtered) => return Taken::Unwanted,
-        Some(Popped::Message(peer) | Popped::Body(peer)) => {
-            let mut id = RoutingId::default();
-            id.set(inbox, peer);
-            RouterEvent::Message(id, message)
-        }
-        Some(Popped::Arrived(peer, name)) => RouterEvent::Connected(RoutingId { name, peer: Some(peer) }),
-        Some(Popped::Gone(peer, name)) => RouterEvent::Disconnected(RoutingId { name, peer: Some(peer) }),
+        Some(Popped::Message(peer) | Popped::Body(peer)) => RouterEvent::Message(named(inbox, peer), message),
+        Some(Popped::Arrived(peer, name)) => RouterEvent::Connected(RoutingId::of(peer, name)),
+        Some(Popped::Gone(peer, name)) => RouterEvent::Disconnected(RoutingId::of(peer, name)),
     });
     Taken::Item
 }
@@ -164,9 +135,9 @@ const RECEIVE: RawReceive = RawReceive {
         }
         taken
     },
-    put_back: |core, from, mut message| {
+    put_back: |_, inbox, from, mut message, later| {
         message.pop_front();
-        pull::put_back(core, from, message);
+        inbox.unpop(from, message, later);
     },
 };
 
@@ -184,27 +155,6 @@ fn offer_raw(
         message.push_front(to);
     }
     offered
-}
-
-impl RoutingId {
-    /// The connection that it names; `None` if it was made from bytes.
-    #[must_use]
-    pub fn peer(&self) -> Option<PeerId> {
-        self.peer.map(PeerId)
-    }
-
-    fn set(&mut self, inbox: &Inbox, peer: PeerKey) {
-        self.name = inbox.get(peer).and_then(|pipe| pipe.id.clone());
-        self.peer = Some(peer);
-    }
-
-    /// The connection that it means now.
-    fn resolve(&self, outbox: &Outbox) -> Option<PeerKey> {
-        self.peer.or_else(|| match &outbox.route {
-            Route::Named(ids) => ids.get(self.as_ref()),
-            _ => None,
-        })
-    }
 }
 
 /// To the named peer.
@@ -295,37 +245,7 @@ impl Router {
         if id.as_ref().is_empty() || !is_identity(id.as_ref()) {
             return Err(ConnectError::RoutingId);
         }
-        crate::engine::connect(&self.handle.core, &endpoint, None, id.as_ref())
-    }
-
-    /// Sends a message to a peer. libzmq: `zmq_send` with the routing id as first frame.
-    ///
-    /// # Errors
-    ///
-    /// If the socket is closed. With [`mandatory`](RouterBuilder::mandatory) also if no peer has that id; without,
-    /// such a message is dropped and counted. The message is in the error.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancelled before it is ready, nothing was sent.
-    #[inline]
-    pub fn send(
-        &self,
-        to: impl Into<RoutingId>,
-        message: impl Into<Message>,
-    ) -> impl Future<Output = Result<(), SendError>> + Send {
-        let core = &*self.handle.core;
-        core.send(message.into(), offer(core, to.into()))
-    }
-
-    /// Sends a message to a peer if that is possible at once. libzmq: `ZMQ_DONTWAIT`.
-    ///
-    /// # Errors
-    ///
-    /// As [`send`](Self::send), and with `mandatory` also [`Full`](crate::SendErrorKind::Full).
-    pub fn try_send(&self, to: impl Into<RoutingId>, message: impl Into<Message>) -> Result<(), SendError> {
-        let (core, to) = (&*self.handle.core, to.into());
-        core.try_send(message.into(), offer(core, &to))
+        crate::engine::connect(&self.handle.core, &endpoint, None, Expect::Named(id.as_ref())).map(drop)
     }
 
     /// Receives the next message, or the news that a peer has come or left, in order with that peer's messages.
@@ -429,73 +349,5 @@ impl Router {
     /// [`Empty`](RecvError::Empty), or if the socket is closed.
     pub fn try_recv_event(&self) -> Result<RouterEvent, RecvError> {
         self.handle.core.try_recv(take_event)?.ok_or(RecvError::Empty)
-    }
-}
-
-impl AsRef<[u8]> for RoutingId {
-    fn as_ref(&self) -> &[u8] {
-        self.name.as_deref().unwrap_or_default()
-    }
-}
-
-impl PartialEq for RoutingId {
-    fn eq(&self, other: &Self) -> bool {
-        self.peer == other.peer && (self.peer.is_some() || self.as_ref() == other.as_ref())
-    }
-}
-
-impl Eq for RoutingId {}
-
-impl std::hash::Hash for RoutingId {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        match self.peer {
-            Some(peer) => peer.hash(state),
-            None => self.as_ref().hash(state),
-        }
-    }
-}
-
-impl fmt::Debug for RoutingId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.peer() {
-            Some(PeerId(peer)) => write!(f, "RoutingId({:?}, {peer:?})", Frame::from(self.as_ref())),
-            None => write!(f, "RoutingId({:?})", Frame::from(self.as_ref())),
-        }
-    }
-}
-
-impl From<PeerId> for RoutingId {
-    fn from(peer: PeerId) -> Self {
-        Self { name: None, peer: Some(peer.0) }
-    }
-}
-
-impl From<&Self> for RoutingId {
-    fn from(id: &Self) -> Self {
-        id.clone()
-    }
-}
-
-impl From<RoutingId> for Frame {
-    fn from(id: RoutingId) -> Self {
-        id.as_ref().into()
-    }
-}
-
-macro_rules! named_by {
-    ($($name:ty),*) => {$(
-        impl From<$name> for RoutingId {
-            fn from(name: $name) -> Self {
-                let name: &[u8] = name.as_ref();
-                Self { name: Some(name.into()), peer: None }
-            }
-        }
-    )*};
-}
-named_by!(&str, String, &[u8], Vec<u8>, bytes::Bytes, Frame);
-
-impl<const N: usize> From<&[u8; N]> for RoutingId {
-    fn from(name: &[u8; N]) -> Self {
-        name.as_slice().into()
     }
 }

@@ -50,6 +50,8 @@ pub(super) static PATTERN: Pattern = Pattern {
     exclusive: false,
     announces_routing_id: false,
     hears_subscriptions: false,
+    groups: false,
+    pings: true,
     filters: true,
     connects_once: true,
     linger: Duration::ZERO,
@@ -59,7 +61,7 @@ builder! {
     /// Options of a [`Sub`].
     SubBuilder => Sub, [receiving, conflating, filtering]
 }
-lifecycle!(Sub, SubBuilder, &PATTERN);
+lifecycle!(Sub, SubBuilder, PATTERN);
 receives!(Sub, Message, pull::take);
 
 impl Sub {

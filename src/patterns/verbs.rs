@@ -1,9 +1,9 @@
-//! The verbs of a socket type: one macro for what sends, one for what receives.
+//! The verbs of a socket type: macros for what sends, and one for what receives.
 
 /// Gives a socket type its sending verbs. `$offer` makes, from a reference to the core, the step that
-/// offers a message to the outbox.
+/// offers a message to the outbox. An `$item` becomes a message.
 macro_rules! sends {
-    ($socket:ident, $offer:path) => {
+    ($socket:ident, $item:ty, $offer:path) => {
         crate::patterns::marks::send_mark!($socket);
 
         impl $socket {
@@ -23,10 +23,10 @@ macro_rules! sends {
             #[inline]
             pub fn send(
                 &self,
-                message: impl Into<crate::Message>,
+                message: impl Into<$item>,
             ) -> impl Future<Output = Result<(), crate::SendError>> + Send {
                 let core = &*self.handle.core;
-                core.send(message.into(), $offer(core))
+                core.send(crate::Message::from(message.into()), $offer(core))
             }
 
             /// Sends a message if that is possible at once. libzmq: `ZMQ_DONTWAIT`.
@@ -36,11 +36,119 @@ macro_rules! sends {
             /// [`Full`](crate::SendErrorKind::Full) or [`NoPeer`](crate::SendErrorKind::NoPeer), or as
             /// [`send`](Self::send). The message is in the error.
             #[inline]
-            pub fn try_send(&self, message: impl Into<crate::Message>) -> Result<(), crate::SendError> {
+            pub fn try_send(&self, message: impl Into<$item>) -> Result<(), crate::SendError> {
                 let core = &*self.handle.core;
-                core.try_send(message.into(), $offer(core))
+                core.try_send(crate::Message::from(message.into()), $offer(core))
+            }
+        }
+
+        crate::patterns::verbs::send_ready!($socket);
+        crate::patterns::verbs::sink!($socket, $item, message => ((), message), (core, _to) => $offer(core));
+
+        impl crate::Sending for $socket {
+            type Item = $item;
+
+            fn send(
+                &self,
+                item: impl Into<$item>,
+            ) -> impl Future<Output = Result<(), crate::SendError>> + Send {
+                Self::send(self, item)
             }
 
+            fn try_send(&self, item: impl Into<$item>) -> Result<(), crate::SendError> {
+                Self::try_send(self, item)
+            }
+        }
+    };
+}
+
+/// As [`sends`], for a type whose caller says whom a message is for: `$offer` gets that, too.
+macro_rules! sends_to {
+    ($socket:ident, $to:ty, $item:ty, $offer:path) => {
+        crate::patterns::marks::send_mark!($socket);
+
+        impl $socket {
+            /// Sends a message to whom it is for, waiting for room as this type does. libzmq: `zmq_send`.
+            ///
+            /// `Ok` means: accepted into a bounded queue. It does not mean delivered.
+            ///
+            /// # Errors
+            ///
+            /// If the socket is closed, or as this type says. The message is in the error.
+            ///
+            /// # Cancel safety
+            ///
+            /// Cancelled before it is ready, nothing was sent.
+            #[inline]
+            pub fn send(
+                &self,
+                to: impl Into<$to>,
+                message: impl Into<$item>,
+            ) -> impl Future<Output = Result<(), crate::SendError>> + Send {
+                let core = &*self.handle.core;
+                core.send(crate::Message::from(message.into()), $offer(core, to.into()))
+            }
+
+            /// Sends a message if that is possible at once. libzmq: `ZMQ_DONTWAIT`.
+            ///
+            /// # Errors
+            ///
+            /// [`Full`](crate::SendErrorKind::Full), or as [`send`](Self::send). The message is in the error.
+            pub fn try_send(
+                &self,
+                to: impl Into<$to>,
+                message: impl Into<$item>,
+            ) -> Result<(), crate::SendError> {
+                let core = &*self.handle.core;
+                core.try_send(crate::Message::from(message.into()), $offer(core, to.into()))
+            }
+        }
+
+        crate::patterns::verbs::sink!($socket, ($to, $item), item => item, (core, to) => $offer(core, to));
+
+        impl crate::Sending for $socket {
+            type Item = ($to, $item);
+
+            fn send(
+                &self,
+                item: impl Into<($to, $item)>,
+            ) -> impl Future<Output = Result<(), crate::SendError>> + Send {
+                let (to, message) = item.into();
+                Self::send(self, to, message)
+            }
+
+            fn try_send(&self, item: impl Into<($to, $item)>) -> Result<(), crate::SendError> {
+                let (to, message) = item.into();
+                Self::try_send(self, to, message)
+            }
+        }
+    };
+}
+
+/// Waiting for room, where it is the same for all messages.
+macro_rules! send_ready {
+    ($socket:ident) => {
+        impl $socket {
+            /// Waits until a message could be sent. Another clone may still be faster.
+            ///
+            /// # Errors
+            ///
+            /// If the socket is closed.
+            ///
+            /// # Cancel safety
+            ///
+            /// Cancelled, nothing has happened.
+            pub async fn send_ready(&self) -> Result<(), crate::SocketClosed> {
+                self.handle.core.outbox_ready(crate::pipe::Outbox::has_room).await
+            }
+        }
+    };
+}
+
+/// Sending many, for types that send whole messages.
+macro_rules! sends_many {
+    ($socket:ident, $offer:path) => {
+        impl $socket {
             /// Sends messages from the front of `messages` until none is left, many under one lock.
             ///
             /// # Errors
@@ -58,24 +166,16 @@ macro_rules! sends {
                 let core = &*self.handle.core;
                 core.send_many(messages, $offer(core)).await
             }
-
-            /// Waits until a message could be sent. Another clone may still be faster.
-            ///
-            /// # Errors
-            ///
-            /// If the socket is closed.
-            ///
-            /// # Cancel safety
-            ///
-            /// Cancelled, nothing has happened.
-            pub async fn send_ready(&self) -> Result<(), crate::SocketClosed> {
-                self.handle.core.outbox_ready(crate::pipe::Outbox::has_room).await
-            }
         }
+    };
+}
 
+/// A `Sink` of what is sent: `$split` makes of an item whom it is for, and a message.
+macro_rules! sink {
+    ($socket:ident, $item:ty, $given:ident => $split:expr, ($core:ident, $to:ident) => $offer:expr) => {
         /// Each clone has one place for a message on its way: `start_send` fills it, and `poll_ready`,
         /// `poll_flush` and `poll_close` pass it on. `poll_close` does not close the socket.
-        impl futures_sink::Sink<crate::Message> for $socket {
+        impl futures_sink::Sink<$item> for $socket {
             type Error = crate::SendError;
 
             fn poll_ready(
@@ -85,12 +185,11 @@ macro_rules! sends {
                 self.poll_flush(cx)
             }
 
-            fn start_send(
-                mut self: std::pin::Pin<&mut Self>,
-                message: crate::Message,
-            ) -> Result<(), Self::Error> {
-                let core = self.handle.core.clone();
-                self.handle.start_send(message, $offer(&core))
+            fn start_send(mut self: std::pin::Pin<&mut Self>, $given: $item) -> Result<(), Self::Error> {
+                let ($to, message) = $split;
+                let shared = self.handle.core.clone();
+                let ($core, to) = (&*shared, $to.clone());
+                self.handle.start_send(to, message.into(), $offer)
             }
 
             fn poll_flush(
@@ -98,11 +197,10 @@ macro_rules! sends {
                 cx: &mut std::task::Context<'_>,
             ) -> std::task::Poll<Result<(), Self::Error>> {
                 // Not even the offer is made: a REQ's drops what is unread.
-                if self.handle.outgoing.is_none() {
-                    return std::task::Poll::Ready(Ok(()));
-                }
-                let core = self.handle.core.clone();
-                self.handle.poll_outgoing(cx, $offer(&core))
+                let Some((to, _)) = &self.handle.outgoing else { return std::task::Poll::Ready(Ok(())) };
+                let ($to, shared) = (to.clone(), self.handle.core.clone());
+                let $core = &*shared;
+                self.handle.poll_outgoing(cx, $offer)
             }
 
             fn poll_close(
@@ -167,6 +265,39 @@ macro_rules! receives {
                 let core = &*self.handle.core;
                 core.recv_many(into, max, $take(core)).await
             }
+
+            /// Waits until [`recv`](Self::recv) would not wait. Another clone may still be faster. libzmq: `ZMQ_POLLIN`.
+            ///
+            /// # Errors
+            ///
+            /// If the socket is closed.
+            ///
+            /// # Cancel safety
+            ///
+            /// Cancelled, nothing has happened.
+            pub async fn recv_ready(&self) -> Result<(), crate::RecvError> {
+                self.handle.core.recv_ready().await
+            }
+        }
+
+        impl crate::Receiving for $socket {
+            type Item = $item;
+
+            fn recv(&self) -> impl Future<Output = Result<$item, crate::RecvError>> + Send {
+                Self::recv(self)
+            }
+
+            fn try_recv(&self) -> Result<$item, crate::RecvError> {
+                Self::try_recv(self)
+            }
+
+            fn recv_many(
+                &self,
+                into: &mut Vec<$item>,
+                max: usize,
+            ) -> impl Future<Output = Result<usize, crate::RecvError>> + Send {
+                Self::recv_many(self, into, max)
+            }
         }
 
         /// Ends when the socket is closed.
@@ -185,4 +316,4 @@ macro_rules! receives {
     };
 }
 
-pub(crate) use {receives, sends};
+pub(crate) use {receives, send_ready, sends, sends_many, sends_to, sink};

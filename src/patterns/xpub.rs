@@ -2,9 +2,9 @@ use super::builder::{builder, receiving, sending, set};
 use super::handle::{Handle, lifecycle};
 use super::publish::{self, publisher, publishing};
 use super::pull;
-use super::verbs::{receives, sends};
+use super::verbs::{receives, sends, sends_many};
 use crate::message::Message;
-use crate::options::Notify;
+use crate::options::Verbosity;
 use crate::pipe::{Deferred, Inbox};
 use crate::proto::SocketType;
 use crate::routing::{FanOut, PeerKey, Route, Trie};
@@ -16,7 +16,7 @@ macro_rules! notifying {
             /// Which subscriptions are received. Default: the first and the last of each topic.
             ///
             /// libzmq: `ZMQ_XPUB_VERBOSE`, `ZMQ_XPUB_VERBOSER`
-            notify(notify: Notify) => specific_mut, notify = notify
+            verbosity(verbosity: Verbosity) => specific_mut, verbosity = verbosity
         }
         set! {
             /// Whether subscriptions take effect only by [`XPub::subscribe`], called after receiving
@@ -67,6 +67,8 @@ pub(super) static PATTERN: Pattern = Pattern {
     exclusive: false,
     announces_routing_id: false,
     hears_subscriptions: true,
+    groups: false,
+    pings: true,
     filters: false,
     connects_once: false,
     linger: LINGER,
@@ -76,8 +78,9 @@ builder! {
     /// Options of an [`XPub`].
     XPubBuilder => XPub, [sending, receiving, publishing, notifying]
 }
-lifecycle!(XPub, XPubBuilder, &PATTERN);
-sends!(XPub, publish::offer);
+lifecycle!(XPub, XPubBuilder, PATTERN);
+sends!(XPub, Message, publish::offer);
+sends_many!(XPub, publish::offer);
 receives!(XPub, Message, take);
 publisher!(XPub);
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::builder::{builder, receiving, sending, set};
 use super::handle::{Handle, lifecycle};
-use super::verbs::{receives, sends};
+use super::verbs::{receives, sends, sends_many};
 use super::{pull, push};
 use crate::message::{Frame, Message};
 use crate::pipe::{Deferred, Outbox, Refusal};
@@ -62,6 +62,8 @@ pub(super) static PATTERN: Pattern = Pattern {
     exclusive: false,
     announces_routing_id: false,
     hears_subscriptions: false,
+    groups: false,
+    pings: true,
     filters: false,
     connects_once: false,
     linger: Duration::ZERO,
@@ -71,8 +73,9 @@ builder! {
     /// Options of an [`XSub`].
     XSubBuilder => XSub, [sending, receiving, forwarding]
 }
-lifecycle!(XSub, XSubBuilder, &PATTERN);
-sends!(XSub, offer);
+lifecycle!(XSub, XSubBuilder, PATTERN);
+sends!(XSub, Message, offer);
+sends_many!(XSub, offer);
 receives!(XSub, Message, pull::take);
 
 fn offer(core: &Core) -> impl Offer {

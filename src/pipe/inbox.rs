@@ -7,7 +7,7 @@ use slotmap::SecondaryMap;
 
 use crate::message::{Frame, Message};
 use crate::proto::Received;
-use crate::routing::{PeerKey, Rotation, Trie};
+use crate::routing::{PeerKey, Rotation, Trie, as_topic};
 use crate::sync::{Arc, Mutex};
 
 use super::budget::Budget;
@@ -62,23 +62,31 @@ const SHARE: usize = 256;
 /// What a SUB lets through.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
-    pub(crate) topics: Trie<()>,
+    topics: Trie<()>,
+    /// The first frame is a topic, and no prefix of one.
+    exact: bool,
     /// Let through what does *not* match (B5.17).
-    pub(crate) invert: bool,
+    invert: bool,
 }
 
 impl Filter {
-    pub(crate) fn new(topics: &[Frame], invert: bool) -> Self {
-        let mut filter = Self { topics: Trie::default(), invert };
-        for topic in topics {
-            filter.topics.insert(topic, ());
-        }
+    pub(crate) fn new(topics: &[Frame], exact: bool, invert: bool) -> Self {
+        let mut filter = Self { topics: Trie::default(), exact, invert };
+        topics.iter().for_each(|topic| filter.insert(topic));
         filter
+    }
+
+    pub(crate) fn insert(&mut self, topic: &[u8]) {
+        self.topics.insert(&as_topic(topic, self.exact), ());
+    }
+
+    pub(crate) fn remove(&mut self, topic: &[u8]) {
+        self.topics.remove(&as_topic(topic, self.exact), ());
     }
 
     fn admits(&self, message: &Message) -> bool {
         let mut matched = false;
-        self.topics.matches(message.first(), |()| matched = true);
+        self.topics.matches(&as_topic(message.first(), self.exact), |()| matched = true);
         matched != self.invert
     }
 }
@@ -575,6 +583,12 @@ impl Inbox {
     fn next_turn(&self) -> usize {
         let left = self.active.current().and_then(|key| self.get(key)).map_or(0, InPipe::unread);
         (SHARE + left).saturating_mul(self.active.len()).max(TURN)
+    }
+
+    /// Whether a peer that has come or gone is to be announced next.
+    pub(crate) fn has_news(&self) -> bool {
+        let Some(key) = self.active.current().filter(|_| self.announce) else { return false };
+        self.get(key).is_some_and(|pipe| pipe.arrived) || self.past.contains_key(&key)
     }
 
     /// Puts a message back where it came from, as if it had not been received.

@@ -286,7 +286,7 @@ impl Outbox {
         self.matched.clear();
         let Self { pipes, route, matched, stamp, .. } = self;
         if let Route::Fan(fan) = route {
-            fan.table.matches(message.first(), |key| {
+            fan.matches(message.first(), |key| {
                 if let Some(pipe) = pipes.get_mut(key)
                     && pipe.stamp != *stamp
                     && pipe.closing.is_none()

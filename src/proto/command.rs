@@ -11,6 +11,10 @@ pub(crate) enum Command {
     Subscribe(Bytes),
     /// Send it no longer.
     Cancel(Bytes),
+    /// Send me what is for this group.
+    Join(Bytes),
+    /// Send it no longer.
+    Leave(Bytes),
     /// Show that you are alive.
     Ping {
         /// Give me up after this many tenths of a second of silence; 0 is never.
@@ -29,6 +33,8 @@ impl Command {
         Ok(match name {
             b"SUBSCRIBE" => Self::Subscribe(body.slice_ref(data)),
             b"CANCEL" => Self::Cancel(body.slice_ref(data)),
+            b"JOIN" => Self::Join(group(body, data)?),
+            b"LEAVE" => Self::Leave(group(body, data)?),
             b"PING" => {
                 let (ttl, context) = data.split_first_chunk().ok_or(ProtocolError::MalformedPing)?;
                 // A9.2: libzmq cuts a longer context off, so that is an answer peers know.
@@ -41,6 +47,14 @@ impl Command {
             _ => Self::Ignored,
         })
     }
+}
+
+/// The longest name of a group (48/RADIO-DISH).
+pub(crate) const MAX_GROUP: usize = 255;
+
+fn group(body: &Bytes, data: &[u8]) -> Result<Bytes, ProtocolError> {
+    let (size, limit) = (data.len(), MAX_GROUP);
+    if size > limit { Err(ProtocolError::OversizedTopic { size, limit }) } else { Ok(body.slice_ref(data)) }
 }
 
 /// The name and the data of a command.
@@ -86,6 +100,16 @@ pub(crate) fn put_cancel(out: &mut Vec<u8>, topic: &[u8], minor: u8) {
         0 => put_message(out, 0, topic),
         _ => put(out, b"CANCEL", &[topic]),
     }
+}
+
+/// Appends the joining of a group.
+pub(crate) fn put_join(out: &mut Vec<u8>, group: &[u8]) {
+    put(out, b"JOIN", &[group]);
+}
+
+/// Appends the leaving of a group.
+pub(crate) fn put_leave(out: &mut Vec<u8>, group: &[u8]) {
+    put(out, b"LEAVE", &[group]);
 }
 
 /// Appends a PING.
@@ -157,6 +181,21 @@ mod tests {
     }
 
     #[test]
+    fn golden_groups_of_a_radio_and_a_dish() {
+        assert_eq!(encoded(|out| put_join(out, b"news")), b"\x04\x09\x04JOINnews");
+        assert_eq!(encoded(|out| put_leave(out, b"news")), b"\x04\x0A\x05LEAVEnews");
+        assert_eq!(encoded(|out| put_join(out, b"")), b"\x04\x05\x04JOIN");
+        let longest = encoded(|out| put_join(out, &[b'a'; MAX_GROUP]));
+        assert_eq!(longest[..14], *b"\x06\0\0\0\0\0\0\x01\x04\x04JOIN");
+        assert_eq!(parse(b"\x04JOINa"), Ok(Command::Join(Bytes::from_static(b"a"))));
+        assert_eq!(parse(b"\x05LEAVE"), Ok(Command::Leave(Bytes::new())));
+        let size = MAX_GROUP + 1;
+        let error = ProtocolError::OversizedTopic { size, limit: MAX_GROUP };
+        assert_eq!(parse(&[b"\x04JOIN", &[b'a'; 256][..]].concat()), Err(error));
+        assert_eq!(parse(&[b"\x05LEAVE", &[b'a'; 256][..]].concat()), Err(error));
+    }
+
+    #[test]
     fn a9_golden_heartbeats() {
         assert_eq!(encoded(|out| put_ping(out, 655, b"")), b"\x04\x07\x04PING\x02\x8F");
         assert_eq!(encoded(|out| put_ping(out, 1, b"cx")), b"\x04\x09\x04PING\x00\x01cx");
@@ -187,7 +226,7 @@ mod tests {
             (b"\x04PONG", Command::Ignored),
             (b"\x04PONG01234567890123456789", Command::Ignored),
             // A4.2, A4.3
-            (b"\x04JOINgroup", Command::Ignored),
+            (b"\x04JUMPgroup", Command::Ignored),
             (b"\x01\xFF", Command::Ignored),
         ];
         for (body, expected) in cases {

@@ -246,8 +246,8 @@ mod tests {
 
     #[test]
     fn a10_1_every_pair_of_types_is_checked_at_both_ends() {
-        for ours in ALL {
-            for theirs in ALL {
+        for &ours in ALL {
+            for &theirs in ALL {
                 let mut side = greeted(ours, 1);
                 let mut metadata = Vec::new();
                 let (identity, properties) = (None, Vec::new());
@@ -336,7 +336,7 @@ mod tests {
             (socket_type(b"PULL\0"), UnknownSocketType),
             (socket_type(b"PUL"), UnknownSocketType),
             (socket_type(b"STREAM"), UnknownSocketType),
-            (socket_type(b"GATHER"), UnknownSocketType),
+            (socket_type(b"GATHERER"), UnknownSocketType),
             (socket_type(b"PUSH"), IncompatibleSocket { ours, theirs }),
             // Lengths
             (push(b"\x00"), MalformedMetadata),

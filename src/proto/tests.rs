@@ -9,7 +9,7 @@ use SocketType::*;
 use super::*;
 use crate::{Frame, Message};
 
-pub(super) const ALL: [SocketType; 11] = [Pair, Pub, Sub, Req, Rep, Dealer, Router, Pull, Push, XPub, XSub];
+pub(super) const ALL: &[SocketType] = SocketType::ALL;
 
 /// Some rule of who may be whose peer: the real one is the sockets'.
 pub(super) fn peers(ours: SocketType) -> &'static [SocketType] {
@@ -17,7 +17,7 @@ pub(super) fn peers(ours: SocketType) -> &'static [SocketType] {
         Push => &[Pull],
         Pull => &[Push],
         XPub => &[Sub, XSub],
-        _ => &ALL,
+        _ => ALL,
     }
 }
 
@@ -74,6 +74,8 @@ fn put(out: &mut Vec<u8>, event: &Event) {
         Event::Command(Command::Subscribe(topic)) => command::put_subscribe(out, topic, 1),
         Event::Command(Command::Cancel(topic)) => command::put_cancel(out, topic, 1),
         Event::Command(Command::Ping { ttl_ds, context }) => command::put_ping(out, *ttl_ds, context),
+        Event::Command(Command::Join(group)) => command::put_join(out, group),
+        Event::Command(Command::Leave(group)) => command::put_leave(out, group),
         Event::Command(Command::Ignored) => command::put_pong(out, b"context"),
         Event::Error(_) => out.push(0xFF),
     }
@@ -93,6 +95,8 @@ fn event() -> impl Strategy<Value = Event> {
         payload().prop_map(Command::Subscribe),
         payload().prop_map(Command::Cancel),
         ping,
+        vec(any::<u8>(), 0..=command::MAX_GROUP).prop_map(|group| Command::Join(group.into())),
+        vec(any::<u8>(), 0..=command::MAX_GROUP).prop_map(|group| Command::Leave(group.into())),
         Just(Command::Ignored),
     ];
     prop_oneof![3 => message, 1 => command.prop_map(Event::Command)]
@@ -119,16 +123,16 @@ fn chunks() -> impl Strategy<Value = Vec<usize>> {
 fn config() -> impl Strategy<Value = Config> {
     let identity = vec(1..=u8::MAX, 0..=255).prop_map(Bytes::from);
     let properties = proptest::collection::btree_map("x-[a-z0-9_.+-]{0,20}", payload(), 0..20);
-    (proptest::sample::select(&ALL[..]), identity, properties).prop_map(
-        |(socket_type, identity, properties)| Config {
+    (proptest::sample::select(ALL), identity, properties).prop_map(|(socket_type, identity, properties)| {
+        Config {
             socket_type,
             peers: peers(socket_type),
             identity: socket_type.has_identity().then_some(identity),
             properties: properties.into_iter().collect(),
             max_handshake_frame: 64 * 1024,
             security: Security::Null,
-        },
-    )
+        }
+    })
 }
 
 /// What a handshake makes of `wire`: its result, what it wrote, and what it left.

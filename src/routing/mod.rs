@@ -4,13 +4,13 @@
 //! [`Route`] for what it sends; what it receives is always fair-queued by a [`Rotation`].
 
 mod fan_out;
-mod identity;
 mod rotation;
+mod routing_ids;
 mod trie;
 
-pub(crate) use fan_out::FanOut;
-pub(crate) use identity::IdentityMap;
+pub(crate) use fan_out::{FanOut, as_topic};
 pub(crate) use rotation::Rotation;
+pub(crate) use routing_ids::RoutingIds;
 pub(crate) use trie::{Inserted, Removed, Trie};
 
 slotmap::new_key_type! {
@@ -21,15 +21,15 @@ slotmap::new_key_type! {
 /// How a socket type chooses the peers of an outgoing message.
 #[derive(Debug)]
 pub(crate) enum Route {
-    /// Round robin over the peers that have room: PUSH, DEALER, REQ, PAIR.
+    /// Round robin over the peers that have room: PUSH, DEALER, REQ, PAIR, CLIENT, SCATTER, CHANNEL.
     Balance(Rotation),
-    /// A copy to every peer whose subscriptions match: PUB, XPUB.
+    /// A copy to every peer whose subscriptions match: PUB, XPUB, RADIO.
     Fan(Box<FanOut>),
-    /// A copy to every peer: SUB and XSUB, upstream.
+    /// A copy to every peer: SUB, XSUB and DISH, upstream.
     All,
-    /// To the peer the message names: ROUTER, REP.
-    Named(Box<IdentityMap>),
-    /// Sends nothing: PULL.
+    /// To the peer the message names: ROUTER.
+    Named(Box<RoutingIds>),
+    /// Chooses none: it sends nothing, as PULL, or to the connection that is given, as REP and SERVER.
     Nothing,
 }
 

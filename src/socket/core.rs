@@ -50,7 +50,7 @@ pub(crate) struct Core {
 }
 
 /// Where a conversation stands.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) enum Turn {
     #[default]
     Idle,
@@ -108,10 +108,13 @@ impl Core {
     ) -> Arc<Self> {
         let mut topics = HashMap::new();
         for topic in &specific.topics {
-            *topics.entry(topic.clone()).or_default() += 1;
+            let count = topics.entry(topic.clone()).or_default();
+            // A group is joined once.
+            *count = if pattern.groups { 1 } else { *count + 1 };
         }
         let send_mark = options.send_mark();
-        let filter = pattern.filters.then(|| Filter::new(&specific.topics, specific.invert_matching));
+        let filter =
+            pattern.filters.then(|| Filter::new(&specific.topics, pattern.groups, specific.invert_matching));
         let mut outbox = Outbox::new((pattern.route)(&specific), send_mark, send_mark.turn());
         let mut inbox = Inbox::new(options.recv_mark(), specific.announce, filter);
         inbox.open_envelopes = pattern.lockstep;

@@ -187,11 +187,11 @@ pub(crate) fn unlink_all(core: &Core) {
 
 /// A peer in this process, described as if by a handshake.
 fn info(core: &Core, endpoint: &Arc<str>) -> Arc<PeerInfo> {
-    let identity = if core.pattern.announces_routing_id { &core.specific.routing_id[..] } else { &[] };
+    let routing_id = if core.pattern.announces_routing_id { &core.specific.routing_id[..] } else { &[] };
     Arc::new(PeerInfo {
         address: endpoint.clone(),
         socket_type: Some(core.pattern.socket_type),
-        identity: Frame::copy_from_slice(identity),
+        routing_id: Frame::copy_from_slice(routing_id),
         metadata: core.options.connection.metadata.clone(),
     })
 }

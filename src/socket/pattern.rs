@@ -32,6 +32,11 @@ pub(crate) struct Pattern {
     pub(crate) announces_routing_id: bool,
     /// Whether the application hears of subscriptions; they fill its inbox.
     pub(crate) hears_subscriptions: bool,
+    /// Whether what it subscribes to, or publishes to, are groups: a message is for one of them exactly, and they are
+    /// joined and left by commands of their own (48/RADIO-DISH).
+    pub(crate) groups: bool,
+    /// Whether it sends heartbeats, where options say so. A DISH of libzmq hangs up at any command, and never comes back.
+    pub(crate) pings: bool,
     /// Whether it filters what it receives by its own subscriptions: its publisher may filter late or not at all (B6.2).
     pub(crate) filters: bool,
     /// Whether a second connection to the same endpoint has no use (B0.8).
@@ -49,7 +54,7 @@ pub(crate) struct RawSend {
 /// Receives as one who does not know the type: the message and the pipe that it came from, and how to put it back.
 pub(crate) struct RawReceive {
     pub(crate) take: fn(&Core, &mut Inbox, &mut (PeerKey, Message), &mut Deferred) -> Taken,
-    pub(crate) put_back: fn(&Core, PeerKey, Message),
+    pub(crate) put_back: fn(&Core, &mut Inbox, PeerKey, Message, &mut Deferred),
 }
 
 /// libzmq lingers for ever, which hangs programs at their end; omq not at all, which loses the

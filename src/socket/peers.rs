@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Core, Tally, Turn, inproc};
 use crate::message::{Frame, Message};
 use crate::monitor::{DropReason, EventKind, PeerInfo, Refused};
-use crate::options::Notify;
+use crate::options::Verbosity;
 use crate::pipe::{Control, Deferred, InPipe, Level, OutPipe, Outbox, WireBuf};
 use crate::proto::{ProtocolError, Received};
 use crate::routing::{Inserted, PeerKey, Removed, Route};
@@ -55,7 +55,7 @@ impl Core {
             _ => false,
         };
         if taken {
-            return Err(Refused::IdentityInUse);
+            return Err(Refused::RoutingIdInUse);
         }
         let mut later = Deferred::new();
         let key = {
@@ -91,7 +91,7 @@ impl Core {
             Pipe::Made(key) => (key, false),
             Pipe::New(out, inp) => (self.attach(endpoint, Some(info), out, inp, &mut later)?, true),
         };
-        let named = self.name(key, &info.identity, new, &mut later);
+        let named = self.name(key, &info.routing_id, new, &mut later);
         match named {
             Ok(Some(id)) => self.inbox.lock().arrived(key, &id, &mut later),
             Ok(None) => {}
@@ -171,7 +171,7 @@ impl Core {
             Ok(id) => id,
             Err(taken) if self.specific.handover => {
                 ids.remove(taken.0);
-                let id = ids.insert(wanted, key).map_err(|_| Refused::IdentityInUse)?;
+                let id = ids.insert(wanted, key).map_err(|_| Refused::RoutingIdInUse)?;
                 outbox.close_pipe(taken.0, Instant::now(), later);
                 drop(outbox);
                 // Over inproc there is no task that would end it.
@@ -180,7 +180,7 @@ impl Core {
                 }
                 id
             }
-            Err(_) => return Err(Refused::IdentityInUse),
+            Err(_) => return Err(Refused::RoutingIdInUse),
         };
         Ok(Some(id))
     }
@@ -276,7 +276,8 @@ impl Core {
 
     fn is_news(&self, inserted: Inserted) -> bool {
         let pattern = &self.specific;
-        let wanted = pattern.manual || pattern.notify != Notify::FirstAndLast || inserted == Inserted::First;
+        let wanted =
+            pattern.manual || pattern.verbosity != Verbosity::FirstAndLast || inserted == Inserted::First;
         self.pattern.hears_subscriptions && wanted
     }
 
@@ -284,7 +285,7 @@ impl Core {
         let pattern = &self.specific;
         let wanted = match removed {
             Removed::Last => true,
-            Removed::Held => pattern.manual || pattern.notify == Notify::Everything,
+            Removed::Held => pattern.manual || pattern.verbosity == Verbosity::Everything,
             Removed::NotHeld => pattern.manual,
         };
         self.pattern.hears_subscriptions && wanted

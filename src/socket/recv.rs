@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use super::Core;
+use super::{Core, RawReceive, Turn};
 use crate::error::RecvError;
 use crate::message::Message;
 use crate::pipe::{Deferred, Inbox, Popped, STEP, Slot};
+use crate::routing::PeerKey;
 
 /// What a [`Take`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +131,40 @@ impl Core {
         }
     }
 
+    /// Waits until somebody who receives would not have to wait. Cancel-safe: what it looks at stays where it is.
+    pub(crate) async fn recv_ready(&self) -> Result<(), RecvError> {
+        let mut waiter = Receiver { core: self, slot: Slot::bystander() };
+        let mut look = |inbox: &mut Inbox, (): &mut (), later: &mut Deferred| self.look(inbox, later);
+        std::future::poll_fn(|cx| self.poll_recv(cx, &mut waiter.slot, &mut look)).await
+    }
+
+    /// Takes a message, and puts it back at once.
+    fn look(&self, inbox: &mut Inbox, later: &mut Deferred) -> Taken {
+        let Some(receive) = &self.pattern.receive else { return Taken::Nothing };
+        let turn = self.turn.lock().clone();
+        // To a REP that has to reply it would be said at once.
+        if matches!(turn, Turn::MustReply { .. }) || inbox.has_news() {
+            return Taken::Item;
+        }
+        let mut item = (PeerKey::default(), Message::new());
+        match (receive.take)(self, inbox, &mut item, later) {
+            Taken::Item => {
+                (receive.put_back)(self, inbox, item.0, item.1, later);
+                *self.turn.lock() = turn;
+                Taken::Item
+            }
+            Taken::Failed(error) if error != RecvError::Closed => Taken::Item,
+            taken => taken,
+        }
+    }
+
+    /// Puts back a message that was received as by one who does not know the type.
+    pub(crate) fn put_back(&self, receive: &RawReceive, from: PeerKey, message: Message) {
+        let mut later = Deferred::new();
+        (receive.put_back)(self, &mut self.inbox.lock(), from, message, &mut later);
+        later.run();
+    }
+
     /// Why it is closed, if it is.
     fn failed(&self, error: RecvError) -> RecvError {
         let ended = error == RecvError::Closed && self.runtime_ended.load(Ordering::Acquire);
@@ -144,6 +179,18 @@ impl Core {
             self.inbox.lock().forget(slot, &mut later);
             later.run();
         }
+    }
+}
+
+/// Gives its place up when the future is dropped.
+struct Receiver<'a> {
+    core: &'a Core,
+    slot: Slot,
+}
+
+impl Drop for Receiver<'_> {
+    fn drop(&mut self) {
+        self.core.forget_receiver(&mut self.slot);
     }
 }
 

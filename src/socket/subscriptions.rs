@@ -57,44 +57,49 @@ pub(crate) fn upstream(core: &Core, key: PeerKey, batch: &mut Received) -> Resul
 }
 
 impl Core {
-    /// Subscribes once more; every subscription is passed on (A7.4).
-    pub(crate) fn subscribe(&self, topic: &Frame) {
+    /// Subscribes once more; every subscription is passed on (A7.4). A group is joined once: says whether it was not yet.
+    pub(crate) fn subscribe(&self, topic: &Frame) -> bool {
         // A copy of our own: it is dropped under locks, where nobody's code may run.
         let topic = Frame::copy_from_slice(topic);
         let mut later = Deferred::new();
         let mut subscriptions = self.subscriptions.lock();
         let count = subscriptions.entry(topic.clone()).or_default();
+        if *count > 0 && self.pattern.groups {
+            return false;
+        }
         *count += 1;
         if *count == 1
             && let Some(filter) = &mut self.inbox.lock().filter
         {
-            filter.topics.insert(&topic, ());
+            filter.insert(&topic);
         }
         self.tell_publishers(&Control { subscribe: true, topic }, &mut later);
         drop(subscriptions);
         later.run();
+        true
     }
 
-    /// Takes one subscription back; the last one of a topic is passed on, or any if `verbose`.
-    pub(crate) fn unsubscribe(&self, topic: &Frame, verbose: bool) {
+    /// Takes one subscription back; the last one of a topic is passed on, or any if `verbose`. Says whether there was one.
+    pub(crate) fn unsubscribe(&self, topic: &Frame, verbose: bool) -> bool {
         let mut later = Deferred::new();
         let mut subscriptions = self.subscriptions.lock();
         let known = subscriptions.get_mut(topic);
-        let last = known.as_ref().is_some_and(|count| **count == 1);
+        let (held, last) = (known.is_some(), known.as_ref().is_some_and(|count| **count == 1));
         match known {
             Some(_) if last => drop(subscriptions.remove(topic)),
             Some(count) => *count -= 1,
-            None if !verbose => return,
+            None if !verbose => return false,
             None => {}
         }
         if last && let Some(filter) = &mut self.inbox.lock().filter {
-            filter.topics.remove(topic, ());
+            filter.remove(topic);
         }
         if last || verbose {
             self.tell_publishers(&Control { subscribe: false, topic: topic.clone() }, &mut later);
         }
         drop(subscriptions);
         later.run();
+        held
     }
 
     /// XSUB: a message with subscriptions in it, which are recorded and passed on (B6.3). The rest goes to all

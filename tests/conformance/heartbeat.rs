@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use sinew::{
-    Dealer, DisconnectReason, Pair, ProtocolError, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub,
+    Dealer, DisconnectReason, Pair, ProtocolError, Pub, Pull, Push, Rep, Req, Router, Socket, Sub, XPub, XSub,
 };
 
-use crate::kit::{Socket, Soon, counted, disconnected, for_each, raw, raw_as, raw_server};
+use crate::kit::{Soon, counted, disconnected, for_each, partner, raw, raw_as, raw_server};
 use crate::support::pass;
 use crate::support::raw_peer::COMMAND;
 
@@ -16,8 +16,8 @@ const fn ms(millis: u64) -> Duration {
 
 async fn a9_1_every_type_answers_a_ping_with_its_context<S: Socket>() {
     for minor in [0, 1] {
-        let socket = S::make(&sinew::Context::new());
-        let mut peer = raw_as(&socket, S::PARTNER, minor).await;
+        let socket = S::default();
+        let mut peer = raw_as(&socket, partner::<S>(), minor).await;
         for context in [&b""[..], b"x", &[7; 16]] {
             peer.send_command("PING", &[&[0, 0], context].concat()).await;
             assert_eq!(peer.recv_command().await, ("PONG".to_owned(), context.to_vec()));

@@ -3,9 +3,8 @@
 use std::panic::Location;
 
 use sinew::{
-    BindError, ConnectError, Context, Dealer, Endpoint, Event, EventKind, Frame, Message, Monitor, Pair, Pub,
-    Pull, Push, RecvError, Rep, Req, Router, RoutingId, SendError, SendErrorKind, SocketClosed, Stats, Sub,
-    XPub, XSub,
+    Context, Event, EventKind, Frame, Message, Monitor, Options, RoutingId, SendErrorKind, Sending, Socket,
+    SocketType, Stats,
 };
 
 pub(crate) use crate::support::{MEDIA, Medium, inproc, unused_tcp};
@@ -25,117 +24,46 @@ pub(crate) trait Soon: Future + Sized {
 
 impl<F: Future> Soon for F {}
 
-/// What every socket type can do.
-pub(crate) trait Socket: Clone + Sized {
-    const NAME: &'static str;
-    /// A type that it may talk to.
-    const PARTNER: &'static str;
-
-    fn make(context: &Context) -> Self;
-    async fn binds(&self, endpoint: &str) -> Result<Endpoint, BindError>;
-    async fn connects(&self, endpoint: &str) -> Result<(), ConnectError>;
-    fn unbinds(&self, endpoint: &str) -> Result<(), sinew::Error>;
-    async fn peers(&self, count: usize) -> Result<(), SocketClosed>;
-    fn watch(&self) -> Monitor;
-    fn count(&self) -> Stats;
-    async fn shut(&self) -> usize;
+/// What is sent to nobody in particular, or received from anybody.
+pub(crate) trait Item: Send + PartialEq + std::fmt::Debug {
+    fn of(message: impl Into<Message>) -> Self;
+    fn into_message(self) -> Message;
 }
 
-/// What sends to nobody in particular.
-pub(crate) trait Sends: Socket {
-    async fn put(&self, message: Message) -> Result<(), SendError>;
-    #[allow(clippy::result_large_err, reason = "the message comes back")]
-    fn try_put(&self, message: Message) -> Result<(), SendError>;
-}
-
-/// What receives.
-pub(crate) trait Receives: Socket {
-    async fn take(&self) -> Result<Message, RecvError>;
-    fn try_take(&self) -> Result<Message, RecvError>;
-}
-
-macro_rules! sockets {
-    ($($socket:ident talks to $partner:literal),*) => {$(
-        impl Socket for $socket {
-            const NAME: &'static str = stringify!($socket);
-            const PARTNER: &'static str = $partner;
-
-            fn make(context: &Context) -> Self {
-                Self::builder().context(context).build().unwrap()
-            }
-            async fn binds(&self, endpoint: &str) -> Result<Endpoint, BindError> {
-                self.bind(endpoint).soon().await
-            }
-            async fn connects(&self, endpoint: &str) -> Result<(), ConnectError> {
-                self.connect(endpoint).soon().await
-            }
-            fn unbinds(&self, endpoint: &str) -> Result<(), sinew::Error> {
-                self.unbind(endpoint)
-            }
-            async fn peers(&self, count: usize) -> Result<(), SocketClosed> {
-                self.wait_for_peers(count).soon().await
-            }
-            fn watch(&self) -> Monitor {
-                self.monitor()
-            }
-            fn count(&self) -> Stats {
-                self.stats()
-            }
-            async fn shut(&self) -> usize {
-                self.close().soon().await.undelivered
-            }
-        }
-    )*};
-}
-sockets! {
-    Push talks to "PULL", Pull talks to "PUSH", Pub talks to "SUB", Sub talks to "PUB", XPub talks to "SUB",
-    XSub talks to "PUB", Req talks to "REP", Rep talks to "REQ", Dealer talks to "DEALER",
-    Router talks to "DEALER", Pair talks to "PAIR"
-}
-
-macro_rules! senders {
-    ($($socket:ident),*) => {$(
-        impl Sends for $socket {
-            async fn put(&self, message: Message) -> Result<(), SendError> {
-                self.send(message).soon().await
-            }
-            fn try_put(&self, message: Message) -> Result<(), SendError> {
-                self.try_send(message)
-            }
-        }
-    )*};
-}
-senders!(Push, Pub, XPub, XSub, Req, Rep, Dealer, Pair);
-
-impl Sends for Router {
-    async fn put(&self, message: Message) -> Result<(), SendError> {
-        self.send("nobody", message).soon().await
+impl Item for Message {
+    fn of(message: impl Into<Message>) -> Self {
+        message.into()
     }
-    fn try_put(&self, message: Message) -> Result<(), SendError> {
-        self.try_send("nobody", message)
+    fn into_message(self) -> Message {
+        self
     }
 }
 
-macro_rules! receivers {
-    ($($socket:ident),*) => {$(
-        impl Receives for $socket {
-            async fn take(&self) -> Result<Message, RecvError> {
-                self.recv().soon().await
-            }
-            fn try_take(&self) -> Result<Message, RecvError> {
-                self.try_recv()
-            }
-        }
-    )*};
-}
-receivers!(Pull, Sub, XPub, XSub, Req, Rep, Dealer, Pair);
-
-impl Receives for Router {
-    async fn take(&self) -> Result<Message, RecvError> {
-        self.recv().soon().await.map(|(_, message)| message)
+impl Item for (RoutingId, Message) {
+    fn of(message: impl Into<Message>) -> Self {
+        ("nobody".into(), message.into())
     }
-    fn try_take(&self) -> Result<Message, RecvError> {
-        self.try_recv().map(|(_, message)| message)
+    fn into_message(self) -> Message {
+        self.1
+    }
+}
+
+/// A socket in that context.
+pub(crate) fn make<S: Socket>(context: &Context) -> S {
+    S::with_options(context, &Options::new()).unwrap()
+}
+
+/// The name of a type that it may talk to.
+pub(crate) fn partner<S: Socket>() -> &'static str {
+    match S::TYPE {
+        SocketType::Push => "PULL",
+        SocketType::Pull => "PUSH",
+        SocketType::Pub | SocketType::XPub => "SUB",
+        SocketType::Sub | SocketType::XSub => "PUB",
+        SocketType::Req => "REP",
+        SocketType::Rep => "REQ",
+        SocketType::Dealer | SocketType::Router => "DEALER",
+        other => other.name(),
     }
 }
 
@@ -157,27 +85,27 @@ pub(crate) use for_each;
 
 /// Binds to a free port of 127.0.0.1.
 pub(crate) async fn bind(socket: &impl Socket) -> String {
-    socket.binds("tcp://127.0.0.1:0").await.unwrap().to_string()
+    socket.bind("tcp://127.0.0.1:0").soon().await.unwrap().to_string()
 }
 
 /// Binds one socket, connects the other, and waits until they know each other; says where.
 pub(crate) async fn join(medium: Medium, binder: &impl Socket, connecter: &impl Socket) -> String {
-    let endpoint = binder.binds(&medium.any()).await.unwrap().to_string();
-    connecter.connects(&endpoint).await.unwrap();
-    binder.peers(1).await.unwrap();
-    connecter.peers(1).await.unwrap();
+    let endpoint = binder.bind(&medium.any()).soon().await.unwrap().to_string();
+    connecter.connect(&endpoint).soon().await.unwrap();
+    binder.wait_for_peers(1).soon().await.unwrap();
+    connecter.wait_for_peers(1).soon().await.unwrap();
     endpoint
 }
 
 /// A raw peer that connects to `socket`, of its partner's type.
 pub(crate) async fn raw<S: Socket>(socket: &S) -> RawPeer {
-    raw_as(socket, S::PARTNER, 1).await
+    raw_as(socket, partner::<S>(), 1).await
 }
 
 /// A raw peer of ZMTP 3.`minor` that connects to `socket`.
 pub(crate) async fn raw_as(socket: &impl Socket, kind: &str, minor: u8) -> RawPeer {
     let endpoint = bind(socket).await;
-    let mut monitor = socket.watch();
+    let mut monitor = socket.monitor();
     let mut peer = RawPeer::connect(&endpoint).await;
     peer.handshake(kind, minor).await;
     until(&mut monitor, EventKind::HandshakeSucceeded).await;
@@ -197,9 +125,9 @@ pub(crate) async fn raw_named(endpoint: &str, kind: &str, identity: &[u8]) -> Ra
 /// A raw listener that `socket` has connected to, and the connection.
 pub(crate) async fn raw_server<S: Socket>(socket: &S) -> (RawListener, RawPeer) {
     let listener = RawListener::bind().await;
-    socket.connects(&listener.endpoint()).await.unwrap();
-    let peer = answer(&listener, S::PARTNER, 1).await.0;
-    socket.peers(1).await.unwrap();
+    socket.connect(&listener.endpoint()).soon().await.unwrap();
+    let peer = answer(&listener, partner::<S>(), 1).await.0;
+    socket.wait_for_peers(1).soon().await.unwrap();
     (listener, peer)
 }
 
@@ -266,7 +194,7 @@ pub(crate) fn counted<S: Socket>(socket: &S, wanted: impl Fn(&Stats) -> bool) ->
     async move {
         let deadline = std::time::Instant::now() + crate::support::DEADLINE;
         loop {
-            let stats = socket.count();
+            let stats = socket.stats();
             if wanted(&stats) {
                 return stats;
             }
@@ -277,9 +205,9 @@ pub(crate) fn counted<S: Socket>(socket: &S, wanted: impl Fn(&Stats) -> bool) ->
 }
 
 /// Sends without waiting until nothing is taken any more; says how many were.
-pub(crate) fn fill(socket: &impl Sends) -> usize {
+pub(crate) fn fill(socket: &impl Sending<Item = Message>) -> usize {
     for count in 0..1_000_000 {
-        if let Err(error) = socket.try_put(Message::from("x")) {
+        if let Err(error) = socket.try_send("x") {
             assert!(matches!(error.kind(), SendErrorKind::Full | SendErrorKind::NoPeer), "{error}");
             return count;
         }

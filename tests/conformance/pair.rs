@@ -2,7 +2,7 @@
 
 use sinew::{EventKind, Pair, Refused, SendErrorKind};
 
-use crate::kit::{MEDIA, Medium, Socket, Soon, bind, counted, join, raw, until};
+use crate::kit::{MEDIA, Medium, Soon, bind, counted, join, make, raw, until};
 use crate::support::raw_peer::RawPeer;
 
 /// Ports the ideas of libzmq's `test_pair_tcp`, `_ipc` and `_inproc`.
@@ -10,7 +10,7 @@ use crate::support::raw_peer::RawPeer;
 async fn b8_both_ways_over_every_transport() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let (a, b) = (Pair::make(&context), Pair::make(&context));
+        let (a, b) = (make::<Pair>(&context), make::<Pair>(&context));
         join(medium, &a, &b).await;
         for i in 0..10_u8 {
             a.send([&b"there"[..], &[i]]).soon().await.unwrap();
@@ -54,12 +54,12 @@ async fn b8_1_b8_2_a_refused_peer_takes_over_when_the_first_leaves() {
 #[tokio::test]
 async fn b8_1_over_inproc_the_second_gets_an_error_and_the_slot_is_free_afterwards() {
     let context = sinew::Context::new();
-    let (pair, first, second) = (Pair::make(&context), Pair::make(&context), Pair::make(&context));
+    let (pair, first, second) = (make::<Pair>(&context), make::<Pair>(&context), make::<Pair>(&context));
     let name = join(Medium::Inproc, &pair, &first).await;
-    let error = second.connects(&name).await.unwrap_err();
+    let error = second.connect(&name).soon().await.unwrap_err();
     assert_eq!(error, sinew::ConnectError::Refused(Refused::PairTaken));
     first.close().soon().await;
-    second.connects(&name).await.unwrap();
+    second.connect(&name).soon().await.unwrap();
     pair.send("x").soon().await.unwrap();
     assert_eq!(second.recv().soon().await.unwrap(), "x");
 }

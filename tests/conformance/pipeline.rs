@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sinew::{Message, Pull, Push, RecvError, SendErrorKind};
+use sinew::{Message, Pull, Push, RecvError, SendErrorKind, Sending, Socket, SocketType};
 
-use crate::kit::{
-    MEDIA, Medium, Receives, Sends, Socket, Soon, bind, counted, fill, for_each, join, raw, raw_server,
-};
+use crate::kit::{MEDIA, Medium, Soon, bind, counted, fill, for_each, join, make, raw, raw_server};
 use crate::support::raw_peer::MORE;
 
 /// Ports the idea of libzmq's `test_spec_pushpull`.
@@ -17,22 +15,22 @@ use crate::support::raw_peer::MORE;
 async fn b7_1_push_takes_its_peers_in_turn() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let push = Push::make(&context);
-        let endpoint = push.binds(&medium.any()).await.unwrap().to_string();
-        let pulls: Vec<_> = (0..4).map(|_| Pull::make(&context)).collect();
+        let push = make::<Push>(&context);
+        let endpoint = push.bind(&medium.any()).soon().await.unwrap().to_string();
+        let pulls: Vec<_> = (0..4).map(|_| make::<Pull>(&context)).collect();
         for pull in &pulls {
-            pull.connects(&endpoint).await.unwrap();
+            pull.connect(&endpoint).soon().await.unwrap();
         }
-        push.peers(4).await.unwrap();
+        push.wait_for_peers(4).soon().await.unwrap();
         for i in 0..40_u8 {
             push.send(&[i]).soon().await.unwrap();
         }
         for pull in &pulls {
-            let first = pull.take().await.unwrap()[0][0];
+            let first = pull.recv().soon().await.unwrap()[0][0];
             for turn in 1..10 {
-                assert_eq!(pull.take().await.unwrap(), &[first + 4 * turn], "{medium:?}");
+                assert_eq!(pull.recv().soon().await.unwrap(), &[first + 4 * turn], "{medium:?}");
             }
-            assert_eq!(pull.try_take(), Err(RecvError::Empty));
+            assert_eq!(pull.try_recv(), Err(RecvError::Empty));
         }
     }
 }
@@ -54,13 +52,13 @@ async fn b7_2_pull_takes_one_message_of_each_peer_in_turn_whatever_its_parts() {
     }
 }
 
-async fn b0_2_sending_without_a_peer_waits_and_try_send_gives_the_message_back<S: Sends>() {
-    let socket = S::make(&sinew::Context::new());
-    let error = socket.try_put(["a", "b"].into()).unwrap_err();
+async fn b0_2_sending_without_a_peer_waits_and_try_send_gives_the_message_back<S: Sending<Item = Message>>() {
+    let socket = S::default();
+    let error = socket.try_send(["a", "b"]).unwrap_err();
     assert_eq!(error.kind(), SendErrorKind::NoPeer);
     assert_eq!(error.into_message(), ["a", "b"]);
     let sender = socket.clone();
-    let mut sending = Box::pin(async move { sender.put("x".into()).await });
+    let mut sending = Box::pin(async move { sender.send("x").soon().await });
     assert!(futures::poll!(&mut sending).is_pending());
     let _peer = raw(&socket).await;
     sending.soon().await.unwrap();
@@ -185,19 +183,19 @@ async fn b0_7_data_to_a_socket_that_only_sends_is_counted_and_harmless() {
 }
 
 async fn b0_8_connecting_twice_to_the_same_endpoint<S: Socket>() {
-    let socket = S::make(&sinew::Context::new());
+    let socket = S::default();
     let endpoint = crate::kit::unused_tcp();
-    socket.connects(&endpoint).await.unwrap();
-    let second = socket.connects(&endpoint).await;
-    let expected = match S::NAME {
-        "Dealer" | "Sub" | "Pub" | "Req" => 1,
-        "Pair" => {
+    socket.connect(&endpoint).soon().await.unwrap();
+    let second = socket.connect(&endpoint).soon().await;
+    let expected = match S::TYPE {
+        SocketType::Dealer | SocketType::Sub | SocketType::Pub | SocketType::Req => 1,
+        SocketType::Pair => {
             assert_eq!(second, Err(sinew::ConnectError::Refused(sinew::Refused::PairTaken)));
             1
         }
         _ => 2,
     };
-    assert_eq!(socket.count().peers.len(), expected);
+    assert_eq!(socket.stats().peers.len(), expected);
 }
 for_each!(b0_8_connecting_twice_to_the_same_endpoint:
     Push, Pull, Pub, Sub, XPub, XSub, Req, Rep, Dealer, Router, Pair);

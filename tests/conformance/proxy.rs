@@ -2,20 +2,20 @@
 
 use sinew::{Capture, Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub, proxy};
 
-use crate::kit::{MEDIA, Socket, Soon, bind, counted, inproc, raw};
+use crate::kit::{MEDIA, Soon, bind, counted, inproc, make, raw};
 
 /// Ports the ideas of libzmq's `test_reqrep_device` and `test_proxy`.
 #[tokio::test]
 async fn g1_6_queue_many_clients_and_workers() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let (front, back) = (Router::make(&context), Dealer::make(&context));
-        let inlet = front.binds(&medium.any()).await.unwrap().to_string();
-        let outlet = back.binds(&medium.any()).await.unwrap().to_string();
+        let (front, back) = (make::<Router>(&context), make::<Dealer>(&context));
+        let inlet = front.bind(&medium.any()).soon().await.unwrap().to_string();
+        let outlet = back.bind(&medium.any()).soon().await.unwrap().to_string();
         let device = tokio::spawn(proxy(front, back, None));
         for _ in 0..3 {
-            let rep = Rep::make(&context);
-            rep.connects(&outlet).await.unwrap();
+            let rep = make::<Rep>(&context);
+            rep.connect(&outlet).soon().await.unwrap();
             tokio::spawn(async move {
                 while let Ok(mut request) = rep.recv().await {
                     request.push_back("answered");
@@ -25,8 +25,8 @@ async fn g1_6_queue_many_clients_and_workers() {
         }
         let mut clients = Vec::new();
         for client in 0..5_u8 {
-            let req = Req::make(&context);
-            req.connects(&inlet).await.unwrap();
+            let req = make::<Req>(&context);
+            req.connect(&inlet).soon().await.unwrap();
             clients.push(tokio::spawn(async move {
                 for i in 0..50_u8 {
                     let reply = req.request([&[client], &[i]]).await.unwrap();
@@ -46,14 +46,14 @@ async fn g1_6_queue_many_clients_and_workers() {
 async fn g1_6_forwarder_subscriptions_flow_backwards() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let (front, back) = (XSub::make(&context), XPub::make(&context));
-        let inlet = front.binds(&medium.any()).await.unwrap().to_string();
-        let outlet = back.binds(&medium.any()).await.unwrap().to_string();
+        let (front, back) = (make::<XSub>(&context), make::<XPub>(&context));
+        let inlet = front.bind(&medium.any()).soon().await.unwrap().to_string();
+        let outlet = back.bind(&medium.any()).soon().await.unwrap().to_string();
         let device = tokio::spawn(proxy(front, back, None));
-        let publisher = Pub::make(&context);
-        publisher.connects(&inlet).await.unwrap();
+        let publisher = make::<Pub>(&context);
+        publisher.connect(&inlet).soon().await.unwrap();
         let sub = Sub::builder().context(&context).subscribe("A").build().unwrap();
-        sub.connects(&outlet).await.unwrap();
+        sub.connect(&outlet).soon().await.unwrap();
         publisher.wait_for_subscribers(1).soon().await.unwrap();
         publisher.send("B").soon().await.unwrap();
         publisher.send(["A", "", "x"]).soon().await.unwrap();
@@ -86,7 +86,7 @@ async fn g1_6_streamer_keeps_order_and_parts() {
 async fn g1_2_a_stuck_sink_holds_its_source_up_and_the_proxy_still_ends() {
     let context = sinew::Context::new();
     let (front, back) =
-        (Pull::builder().context(&context).recv_hwm(2).build().unwrap(), Push::make(&context));
+        (Pull::builder().context(&context).recv_hwm(2).build().unwrap(), make::<Push>(&context));
     let name = inproc();
     front.bind(&name[..]).await.unwrap();
     let device = tokio::spawn(proxy(front.clone(), back.clone(), None));
@@ -200,12 +200,12 @@ async fn cancelling_loses_nothing() {
         let context = sinew::Context::new();
         let front = Pull::builder().context(&context).recv_hwm(3).build().unwrap();
         let back = Push::builder().context(&context).send_hwm(3).build().unwrap();
-        let inlet = front.binds(&medium.any()).await.unwrap().to_string();
-        let outlet = back.binds(&medium.any()).await.unwrap().to_string();
+        let inlet = front.bind(&medium.any()).soon().await.unwrap().to_string();
+        let outlet = back.bind(&medium.any()).soon().await.unwrap().to_string();
         let (push, pull) =
-            (Push::make(&context), Pull::builder().context(&context).recv_hwm(3).build().unwrap());
-        push.connects(&inlet).await.unwrap();
-        pull.connects(&outlet).await.unwrap();
+            (make::<Push>(&context), Pull::builder().context(&context).recv_hwm(3).build().unwrap());
+        push.connect(&inlet).soon().await.unwrap();
+        pull.connect(&outlet).soon().await.unwrap();
         let sender = tokio::spawn(async move {
             for i in 0..2000_u32 {
                 push.send(&i.to_be_bytes()).await.unwrap();

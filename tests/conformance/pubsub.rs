@@ -2,14 +2,14 @@
 
 use sinew::{Pub, RecvError, SendErrorKind, Sub, XPub, XSub};
 
-use crate::kit::{MEDIA, Medium, Socket, Soon, answer, bind, counted, join, raw, raw_server};
+use crate::kit::{MEDIA, Medium, Soon, answer, bind, counted, join, make, raw, raw_server};
 use crate::support::raw_peer::command_body;
 
 #[tokio::test]
 async fn b5_1_one_copy_however_many_topics_match() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let publisher = Pub::make(&context);
+        let publisher = make::<Pub>(&context);
         let sub = Sub::builder().context(&context);
         let sub = sub.subscribe("").subscribe("a").subscribe("ab").build().unwrap();
         join(medium, &publisher, &sub).await;
@@ -98,7 +98,7 @@ async fn b5_4_subscriptions_are_heeded_without_the_publisher_calling_anything() 
 async fn b5_10_a_subscriber_that_leaves_takes_its_subscriptions_along() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let publisher = Pub::make(&context);
+        let publisher = make::<Pub>(&context);
         let sub = Sub::builder().context(&context).subscribe("a").subscribe("b").build().unwrap();
         let endpoint = join(medium, &publisher, &sub).await;
         counted(&publisher, |_| publisher.topic_count() == 2).await;
@@ -120,9 +120,9 @@ async fn b5_12_no_drop_waits_for_the_slowest_and_loses_nothing() {
         let subs: Vec<_> = (0..3)
             .map(|_| Sub::builder().context(&context).recv_hwm(3).subscribe("").build().unwrap())
             .collect();
-        let endpoint = publisher.binds(&medium.any()).await.unwrap().to_string();
+        let endpoint = publisher.bind(&medium.any()).soon().await.unwrap().to_string();
         for sub in &subs {
-            sub.connects(&endpoint).await.unwrap();
+            sub.connect(&endpoint).soon().await.unwrap();
         }
         publisher.wait_for_subscribers(3).soon().await.unwrap();
         let body = vec![0; 20_000];
@@ -178,12 +178,12 @@ async fn b5_15_the_welcome_message_is_first_and_unfiltered_by_the_publisher() {
     for medium in MEDIA {
         let context = sinew::Context::new();
         let publisher = XPub::builder().context(&context).welcome("W").build().unwrap();
-        let endpoint = publisher.binds(&medium.any()).await.unwrap().to_string();
+        let endpoint = publisher.bind(&medium.any()).soon().await.unwrap().to_string();
         let sub = Sub::builder().context(&context).subscribe("W").build().unwrap();
-        sub.connects(&endpoint).await.unwrap();
+        sub.connect(&endpoint).soon().await.unwrap();
         assert_eq!(sub.recv().soon().await.unwrap(), "W", "{medium:?}");
         let deaf = Sub::builder().context(&context).subscribe("x").build().unwrap();
-        deaf.connects(&endpoint).await.unwrap();
+        deaf.connect(&endpoint).soon().await.unwrap();
         publisher.wait_for_subscribers(2).soon().await.unwrap();
         publisher.send("x").soon().await.unwrap();
         assert_eq!(deaf.recv().soon().await.unwrap(), "x");
@@ -199,7 +199,7 @@ async fn b5_17_inverted_matching_sends_what_does_not_match() {
         let sub = Sub::builder().context(&context).invert_matching(true).subscribe("PREFIX").build().unwrap();
         let plain = Sub::builder().context(&context).subscribe("PREFIX").build().unwrap();
         let endpoint = join(medium, &publisher, &sub).await;
-        plain.connects(&endpoint).await.unwrap();
+        plain.connect(&endpoint).soon().await.unwrap();
         publisher.wait_for_subscribers(2).soon().await.unwrap();
         publisher.send("PREFIXED").soon().await.unwrap();
         publisher.send("other").soon().await.unwrap();
@@ -374,7 +374,7 @@ async fn d3_2_a_pub_that_connects_first_drops_and_a_sub_that_connects_first_gets
     let context = sinew::Context::new();
     let name = crate::kit::inproc();
     let (publisher, sub) =
-        (Pub::make(&context), Sub::builder().context(&context).subscribe("").build().unwrap());
+        (make::<Pub>(&context), Sub::builder().context(&context).subscribe("").build().unwrap());
     publisher.connect(&name[..]).await.unwrap();
     publisher.send("dropped").soon().await.unwrap();
     sub.bind(&name[..]).await.unwrap();
@@ -388,10 +388,10 @@ async fn a_publisher_may_connect_and_a_subscriber_bind() {
     for medium in MEDIA {
         let context = sinew::Context::new();
         let sub = Sub::builder().context(&context).subscribe("").build().unwrap();
-        let endpoint = sub.binds(&medium.any()).await.unwrap().to_string();
-        let publishers = [Pub::make(&context), Pub::make(&context)];
+        let endpoint = sub.bind(&medium.any()).soon().await.unwrap().to_string();
+        let publishers = [make::<Pub>(&context), make::<Pub>(&context)];
         for publisher in &publishers {
-            publisher.connects(&endpoint).await.unwrap();
+            publisher.connect(&endpoint).soon().await.unwrap();
             publisher.wait_for_subscribers(1).soon().await.unwrap();
             publisher.send("x").soon().await.unwrap();
             assert_eq!(sub.recv().soon().await.unwrap(), "x");

@@ -2,82 +2,87 @@
 
 use std::time::Duration;
 
-use sinew::{Dealer, Pair, Pub, Pull, Push, RecvError, Router, SendErrorKind, Sub, XSub};
+use sinew::{
+    Dealer, Pair, Pub, Pull, Push, Receiving, RecvError, Router, SendErrorKind, Sending, Socket, SocketType,
+    Sub, XSub,
+};
 
 use crate::kit::{
-    MEDIA, Medium, Receives, Sends, Socket, Soon, answer, bind, counted, disconnected, fill, for_each,
-    inproc, join, raw, raw_server, unused_tcp,
+    Item, MEDIA, Medium, Soon, answer, bind, counted, disconnected, fill, for_each, inproc, join, make, raw,
+    raw_server, unused_tcp,
 };
 use crate::support::raw_peer::RawListener;
 
-async fn closed_send<S: Sends>() {
+async fn closed_send<S: Sending<Item: Item>>() {
     for medium in MEDIA {
-        let socket = S::make(&sinew::Context::new());
-        socket.binds(&medium.any()).await.unwrap();
+        let socket = S::default();
+        socket.bind(&medium.any()).soon().await.unwrap();
         let waiting = socket.clone();
-        let waits = matches!(S::NAME, "Push" | "Dealer" | "Pair" | "Req");
-        let blocked = waits.then(|| Box::pin(async move { waiting.put("blocked".into()).await }));
+        let waits =
+            matches!(S::TYPE, SocketType::Push | SocketType::Dealer | SocketType::Pair | SocketType::Req);
+        let blocked =
+            waits.then(|| Box::pin(async move { waiting.send(S::Item::of("blocked")).soon().await }));
         let mut blocked = blocked.map(futures::FutureExt::boxed_local);
         if let Some(blocked) = &mut blocked {
             assert!(futures::poll!(blocked).is_pending());
         }
-        assert_eq!(socket.shut().await, 0);
+        assert_eq!(socket.close().soon().await.undelivered, 0);
         if let Some(blocked) = blocked {
             assert_eq!(blocked.soon().await.unwrap_err().kind(), SendErrorKind::Closed);
         }
         for message in [&["x"][..], &["\x01topic"], &["a", "b"]] {
             let message: sinew::Message = message.iter().copied().collect();
-            let error = socket.put(message.clone()).await.unwrap_err();
+            let error = socket.send(S::Item::of(message.clone())).soon().await.unwrap_err();
             assert_eq!((error.kind(), error.into_message()), (SendErrorKind::Closed, message.clone()));
-            let error = socket.try_put(message.clone()).unwrap_err();
+            let error = socket.try_send(S::Item::of(message.clone())).unwrap_err();
             assert_eq!((error.kind(), error.into_message()), (SendErrorKind::Closed, message));
         }
     }
 }
 for_each!(closed_send: Push, Pub, XPub, XSub, Req, Rep, Dealer, Router, Pair);
 
-async fn closed_recv<S: Receives>() {
-    let socket = S::make(&sinew::Context::new());
+async fn closed_recv<S: Receiving<Item: Item>>() {
+    let socket = S::default();
     let waiting = socket.clone();
-    let mut blocked = Box::pin(async move { waiting.take().await });
-    if S::NAME != "Req" {
+    let mut blocked = Box::pin(async move { waiting.recv().soon().await });
+    if S::TYPE != SocketType::Req {
         assert!(futures::poll!(&mut blocked).is_pending());
     }
-    socket.shut().await;
+    socket.close().soon().await;
     assert_eq!(blocked.soon().await, Err(RecvError::Closed));
-    assert_eq!(socket.take().await, Err(RecvError::Closed));
-    assert_eq!(socket.try_take(), Err(RecvError::Closed));
+    assert_eq!(socket.recv().soon().await, Err(RecvError::Closed));
+    assert_eq!(socket.try_recv(), Err(RecvError::Closed));
 }
 for_each!(closed_recv: Pull, Sub, XPub, XSub, Req, Rep, Dealer, Router, Pair);
 
 /// C5.3: what is unread when a socket closes is gone, on every type.
-async fn recv_after_close<S: Receives>() {
-    let socket = S::make(&sinew::Context::new());
+async fn recv_after_close<S: Receiving<Item: Item>>() {
+    let socket = S::default();
     let mut peer = raw(&socket).await;
     peer.send_msg(&[b"", b"unread"]).await;
-    if S::NAME == "XPub" {
+    if S::TYPE == SocketType::XPub {
         peer.send_command("SUBSCRIBE", b"x").await;
     }
-    if S::NAME != "Sub" {
+    if S::TYPE != SocketType::Sub {
         counted(&socket, |stats| stats.unread > 0).await;
     }
-    socket.shut().await;
-    assert_eq!(socket.try_take(), Err(RecvError::Closed));
-    assert_eq!(socket.take().await, Err(RecvError::Closed));
-    assert_eq!(socket.count().unread, 0);
+    socket.close().soon().await;
+    assert_eq!(socket.try_recv(), Err(RecvError::Closed));
+    assert_eq!(socket.recv().soon().await, Err(RecvError::Closed));
+    assert_eq!(socket.stats().unread, 0);
 }
 for_each!(recv_after_close: Pull, Sub, XPub, XSub, Req, Rep, Dealer, Router, Pair);
 
 async fn closed_for_everything_else<S: Socket>() {
-    let socket = S::make(&sinew::Context::new());
-    socket.shut().await;
+    let socket = S::default();
+    socket.close().soon().await;
     for medium in MEDIA {
-        assert!(matches!(socket.binds(&medium.any()).await, Err(sinew::BindError::Closed)));
-        assert_eq!(socket.connects(&medium.known()).await, Err(sinew::ConnectError::Closed));
+        assert!(matches!(socket.bind(&medium.any()).soon().await, Err(sinew::BindError::Closed)));
+        assert_eq!(socket.connect(&medium.known()).soon().await, Err(sinew::ConnectError::Closed));
     }
-    assert!(socket.peers(1).await.is_err());
-    assert_eq!(socket.shut().await, 0);
-    assert!(socket.count().peers.is_empty());
+    assert!(socket.wait_for_peers(1).soon().await.is_err());
+    assert_eq!(socket.close().soon().await.undelivered, 0);
+    assert!(socket.stats().peers.is_empty());
 }
 for_each!(closed_for_everything_else: Push, Pull, Pub, Sub, XPub, XSub, Req, Rep, Dealer, Router, Pair);
 
@@ -211,7 +216,7 @@ async fn c2_4_a_full_inbound_queue_stops_reading_for_every_receiving_type() {
             }
             counted(&$socket, |stats| stats.unread == 5).await;
             for i in 0..100_u8 {
-                assert_eq!($socket.take().await.unwrap(), &[i]);
+                assert_eq!($socket.recv().soon().await.unwrap().into_message(), &[i]);
                 assert!($socket.stats().unread <= 5);
             }
         )*};
@@ -386,7 +391,7 @@ async fn c5_1_close_returns_as_soon_as_all_is_written() {
 async fn c5_3_closing_ends_the_listener_and_the_connections() {
     for medium in [Medium::Tcp, Medium::Ipc] {
         let pull = Pull::new();
-        let endpoint = pull.binds(&medium.any()).await.unwrap().to_string();
+        let endpoint = pull.bind(&medium.any()).soon().await.unwrap().to_string();
         let mut peer = crate::support::raw_peer::RawPeer::connect(&endpoint).await;
         peer.handshake("PUSH", 1).await;
         pull.close().soon().await;
@@ -449,24 +454,24 @@ async fn c5_3_c5_5_what_is_dropped_unread_is_counted() {
 async fn c5_6_unbind_ends_the_connections_that_came_that_way_and_only_those() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let push = Push::make(&context);
-        let (a, b) = (Pull::make(&context), Pull::make(&context));
-        let first = push.binds(&medium.any()).await.unwrap().to_string();
-        let second = push.binds(&medium.any()).await.unwrap().to_string();
-        a.connects(&first).await.unwrap();
-        b.connects(&second).await.unwrap();
-        push.peers(2).await.unwrap();
-        push.unbinds(&first).unwrap();
+        let push = make::<Push>(&context);
+        let (a, b) = (make::<Pull>(&context), make::<Pull>(&context));
+        let first = push.bind(&medium.any()).soon().await.unwrap().to_string();
+        let second = push.bind(&medium.any()).soon().await.unwrap().to_string();
+        a.connect(&first).soon().await.unwrap();
+        b.connect(&second).soon().await.unwrap();
+        push.wait_for_peers(2).soon().await.unwrap();
+        push.unbind(&first).unwrap();
         counted(&push, |stats| stats.peers.len() == 1).await;
         for _ in 0..3 {
             push.send("x").soon().await.unwrap();
             assert_eq!(b.recv().soon().await.unwrap(), "x", "{medium:?}");
         }
-        let error = push.unbinds(&first).unwrap_err();
+        let error = push.unbind(&first).unwrap_err();
         let named =
             matches!(&error, sinew::Error::UnknownEndpoint(error) if error.endpoint().to_string() == first);
         assert!(named, "{error:?}");
-        push.unbinds(&second).unwrap();
+        push.unbind(&second).unwrap();
         counted(&push, |stats| stats.peers.is_empty()).await;
         assert_eq!(push.try_send("x").unwrap_err().kind(), SendErrorKind::NoPeer);
     }
@@ -492,12 +497,12 @@ async fn c5_6_unbind_writes_what_is_queued_first() {
 async fn c5_8_a_pending_inproc_connect_hinders_nothing() {
     let context = sinew::Context::new();
     let name = inproc();
-    let push = Push::make(&context);
+    let push = make::<Push>(&context);
     push.connect(&name[..]).await.unwrap();
     push.send("x").soon().await.unwrap();
     assert_eq!(push.close().soon().await.undelivered, 1);
     // Nor does it haunt whoever binds the name later, or connects after a disconnect.
-    let (pair, pull) = (Pair::make(&context), Pull::make(&context));
+    let (pair, pull) = (make::<Pair>(&context), make::<Pull>(&context));
     pull.bind(&name[..]).await.unwrap();
     assert!(pull.stats().peers.is_empty());
     let other = inproc();
@@ -505,7 +510,7 @@ async fn c5_8_a_pending_inproc_connect_hinders_nothing() {
     pair.disconnect(&other[..]).unwrap();
     assert!(pair.stats().peers.is_empty());
     pair.connect(&other[..]).await.unwrap();
-    let binder = Pair::make(&context);
+    let binder = make::<Pair>(&context);
     binder.bind(&other[..]).await.unwrap();
     assert_eq!((binder.stats().peers.len(), pair.stats().peers.len()), (1, 1));
 }
@@ -590,7 +595,7 @@ async fn c7_1_only_the_newest_message_is_kept_outbound_and_the_mark_does_not_app
 #[tokio::test]
 async fn c7_2_over_inproc_and_for_a_sub_it_keeps_whole_messages() {
     let context = sinew::Context::new();
-    let publisher = Pub::make(&context);
+    let publisher = make::<Pub>(&context);
     let sub = Sub::builder().context(&context).conflate(true).subscribe("").build().unwrap();
     join(Medium::Inproc, &publisher, &sub).await;
     for i in 0..20_u8 {

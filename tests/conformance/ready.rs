@@ -1,23 +1,23 @@
 //! A5 and A10: metadata, and who may talk to whom.
 
 use sinew::{
-    Dealer, HandshakeError, Pair, ProtocolError, Pub, Pull, Push, Rep, Req, Router, SocketType, Sub, XPub,
-    XSub,
+    Dealer, HandshakeError, Pair, ProtocolError, Pub, Pull, Push, Rep, Req, Router, Socket, SocketType, Sub,
+    XPub, XSub,
 };
 
-use crate::kit::{Socket, Soon, bind, event, for_each, handshake_failed};
+use crate::kit::{Soon, bind, event, for_each, handshake_failed, make};
 use crate::support::raw_peer::{COMMAND, RawPeer, command_body, frame_bytes, greeting_bytes, metadata_bytes};
 
 const ALL: [&str; 11] =
     ["PAIR", "PUB", "SUB", "REQ", "REP", "DEALER", "ROUTER", "PULL", "PUSH", "XPUB", "XSUB"];
 
 async fn a5_1_a5_2_ready_comes_unasked_with_type_and_identity_first<S: Socket>() {
-    let socket = S::make(&sinew::Context::new());
+    let socket = S::default();
     let mut peer = RawPeer::connect(&bind(&socket).await).await;
     peer.greeting(1).await;
     peer.recv_greeting().await;
     let properties = peer.recv_ready().await.0;
-    let name = S::NAME.to_uppercase();
+    let name = S::TYPE.name().to_owned();
     let mut expected = vec![("Socket-Type".to_owned(), name.clone().into_bytes())];
     if ["REQ", "DEALER", "ROUTER"].contains(&name.as_str()) {
         expected.push(("Identity".to_owned(), Vec::new()));
@@ -43,7 +43,7 @@ async fn a5_2_a5_10_own_properties_follow_and_a_peer_s_are_told_by_the_monitor()
     })
     .await;
     assert_eq!(info.socket_type, Some(SocketType::Router));
-    assert_eq!(info.identity, "you");
+    assert_eq!(info.routing_id, "you");
     assert_eq!(info.metadata, [("X-Job".into(), "42".into()), ("x-empty".into(), "".into())]);
     assert!(info.address.starts_with("tcp://127.0.0.1:"), "{}", info.address);
 }
@@ -120,7 +120,7 @@ async fn a5_7_the_identity_of_a_type_that_has_none_is_ignored() {
         (event.kind == sinew::EventKind::HandshakeSucceeded).then(|| event.peer.clone().unwrap())
     })
     .await;
-    assert_eq!(info.identity, "");
+    assert_eq!(info.routing_id, "");
 }
 
 #[tokio::test]
@@ -141,10 +141,10 @@ async fn a5_9_d10_a_handshake_command_is_limited_apart_from_messages() {
 
 /// Every type against every name: a legal pair is ready, any other is closed before a message is delivered.
 async fn a10_1_only_legal_pairs_are_ready<S: Socket>() {
-    let socket = S::make(&sinew::Context::new());
-    let mut monitor = socket.watch();
+    let socket = S::default();
+    let mut monitor = socket.monitor();
     let endpoint = bind(&socket).await;
-    let ours = S::NAME.to_uppercase();
+    let ours = S::TYPE.name().to_owned();
     let legal: &[&str] = match ours.as_str() {
         "REQ" => &["REP", "ROUTER"],
         "REP" => &["REQ", "DEALER"],
@@ -182,10 +182,10 @@ async fn a10_1_d3_5_the_pair_is_checked_over_inproc_too() {
     let context = sinew::Context::new();
     macro_rules! refuses {
         ($($a:ident $b:ident),*) => {$(
-            let (a, b) = ($a::make(&context), $b::make(&context));
+            let (a, b) = (make::<$a>(&context), make::<$b>(&context));
             let name = crate::kit::inproc();
-            a.binds(&name).await.unwrap();
-            let error = b.connects(&name).await.unwrap_err();
+            a.bind(&name).soon().await.unwrap();
+            let error = b.connect(&name).soon().await.unwrap_err();
             assert!(matches!(error, sinew::ConnectError::Incompatible { .. }), "{error:?}");
             assert!(a.stats().peers.is_empty() && b.stats().peers.is_empty());
         )*};

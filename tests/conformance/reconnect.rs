@@ -7,8 +7,8 @@ use sinew::{
 };
 
 use crate::kit::{
-    MEDIA, Medium, Socket, Soon, answer, bind, counted, disconnected, event, handshake_failed, raw_server,
-    until, unused_tcp,
+    MEDIA, Medium, Soon, answer, bind, counted, disconnected, event, handshake_failed, make, partner,
+    raw_server, until, unused_tcp,
 };
 use crate::support::raw_peer::{RawListener, RawPeer};
 
@@ -21,13 +21,13 @@ const fn ms(millis: u64) -> Duration {
 async fn c6_1_what_was_sent_before_bind_arrives_in_order() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let (push, pull) = (Push::make(&context), Pull::make(&context));
+        let (push, pull) = (make::<Push>(&context), make::<Pull>(&context));
         let endpoint = medium.known();
-        push.connects(&endpoint).await.unwrap();
+        push.connect(&endpoint).soon().await.unwrap();
         for message in ["1", "2", "3"] {
             push.send(message).soon().await.unwrap();
         }
-        pull.binds(&endpoint).await.unwrap();
+        pull.bind(&endpoint).soon().await.unwrap();
         for message in ["1", "2", "3"] {
             assert_eq!(pull.recv().soon().await.unwrap(), message, "{medium:?}");
         }
@@ -203,9 +203,9 @@ async fn d0_3_disconnect_while_trying_stops_trying() {
 async fn d3_3_after_the_inproc_binder_is_gone_one_can_connect_anew() {
     let context = sinew::Context::new();
     let name = crate::kit::inproc();
-    let dealer = Dealer::make(&context);
+    let dealer = make::<Dealer>(&context);
     for round in 0..3_u8 {
-        let router = sinew::Router::make(&context);
+        let router = make::<sinew::Router>(&context);
         router.bind(&name[..]).await.unwrap();
         dealer.connect(&name[..]).await.unwrap();
         dealer.send(&[round]).soon().await.unwrap();
@@ -225,12 +225,12 @@ async fn c6_a_server_that_restarts_is_found_again_by_every_type() {
     let context = sinew::Context::new();
     macro_rules! check {
         ($($socket:ident),*) => {$(
-            let socket = $socket::make(&context);
+            let socket = make::<$socket>(&context);
             let (listener, peer) = raw_server(&socket).await;
             drop(peer);
-            let _peer = answer(&listener, $socket::PARTNER, 1).await;
+            let _peer = answer(&listener, partner::<$socket>(), 1).await;
             counted(&socket, |stats| stats.reconnects == 1).await;
-            socket.peers(1).await.unwrap();
+            socket.wait_for_peers(1).soon().await.unwrap();
         )*};
     }
     use sinew::{Pair, Pub, Rep, Router, XPub, XSub};
@@ -315,7 +315,7 @@ async fn c5_5_c6_6_of_two_connections_to_one_endpoint_disconnect_ends_one_at_a_t
 async fn c6_4_what_came_before_a_write_failed_stays_readable_behind_a_full_queue() {
     let dealer = Dealer::builder().recv_hwm(1).build().unwrap();
     let mut monitor = dealer.monitor();
-    let endpoint = dealer.binds(&Medium::Ipc.any()).await.unwrap().to_string();
+    let endpoint = dealer.bind(&Medium::Ipc.any()).soon().await.unwrap().to_string();
     let mut peer = RawPeer::connect(&endpoint).await;
     peer.handshake("DEALER", 1).await;
     // The first fills the queue, two are read ahead, the others are left in the kernel.

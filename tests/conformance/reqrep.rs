@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sinew::{Dealer, DisconnectReason, RecvError, Rep, Req, RequestError, Router, SendErrorKind};
 
-use crate::kit::{MEDIA, Medium, Socket, Soon, bind, counted, disconnected, join, raw, raw_server};
+use crate::kit::{MEDIA, Medium, Soon, bind, counted, disconnected, join, make, raw, raw_server};
 use crate::support::raw_peer::{COMMAND, MORE, frame_bytes};
 
 #[tokio::test]
@@ -45,12 +45,12 @@ async fn b1_2_b1_5_a_correlated_reply_repeats_the_number_and_any_other_is_skippe
 async fn b1_3_requests_go_to_the_peers_in_turn() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let req = Req::make(&context);
-        let endpoint = req.binds(&medium.any()).await.unwrap().to_string();
-        let reps: Vec<_> = (0..3).map(|_| Rep::make(&context)).collect();
+        let req = make::<Req>(&context);
+        let endpoint = req.bind(&medium.any()).soon().await.unwrap().to_string();
+        let reps: Vec<_> = (0..3).map(|_| make::<Rep>(&context)).collect();
         for (i, rep) in reps.iter().enumerate() {
-            rep.connects(&endpoint).await.unwrap();
-            req.peers(i + 1).await.unwrap();
+            rep.connect(&endpoint).soon().await.unwrap();
+            req.wait_for_peers(i + 1).soon().await.unwrap();
         }
         for round in 0..3_u8 {
             for rep in &reps {
@@ -102,7 +102,7 @@ async fn b1_5_b1_6_a_malformed_reply_is_skipped_and_the_connection_stays() {
 async fn b1_7_b2_5_out_of_turn() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let (req, rep) = (Req::make(&context), Rep::make(&context));
+        let (req, rep) = (make::<Req>(&context), make::<Rep>(&context));
         join(medium, &rep, &req).await;
         assert_eq!(req.recv().soon().await, Err(RecvError::OutOfTurn));
         assert_eq!(req.try_recv(), Err(RecvError::OutOfTurn));
@@ -174,14 +174,14 @@ async fn b1_4_what_was_there_before_a_relaxed_request_is_no_reply_to_it() {
 async fn b1_9_the_loss_of_the_peer_that_was_asked_is_an_error_and_the_next_is_asked() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let (req, rep) = (Req::make(&context), Rep::make(&context));
+        let (req, rep) = (make::<Req>(&context), make::<Rep>(&context));
         join(medium, &req, &rep).await;
         req.send("1").soon().await.unwrap();
         rep.recv().soon().await.unwrap();
         drop(rep);
         assert_eq!(req.recv().soon().await, Err(RecvError::PeerLost), "{medium:?}");
-        let rep = Rep::make(&context);
-        rep.connects(&req_endpoint(&req, medium).await).await.unwrap();
+        let rep = make::<Rep>(&context);
+        rep.connect(&req_endpoint(&req, medium).await).soon().await.unwrap();
         req.send("2").soon().await.unwrap();
         assert_eq!(rep.recv().soon().await.unwrap(), "2");
         rep.send("two").soon().await.unwrap();
@@ -190,7 +190,7 @@ async fn b1_9_the_loss_of_the_peer_that_was_asked_is_an_error_and_the_next_is_as
 }
 
 async fn req_endpoint(req: &Req, medium: Medium) -> String {
-    req.binds(&medium.any()).await.unwrap().to_string()
+    req.bind(&medium.any()).soon().await.unwrap().to_string()
 }
 
 #[tokio::test]
@@ -351,10 +351,10 @@ async fn b3_1_a_dealer_adds_and_removes_nothing() {
 async fn b3_3_b4_15_a_probe_is_the_first_message_of_every_connection() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let router = Router::make(&context);
-        let endpoint = router.binds(&medium.any()).await.unwrap().to_string();
+        let router = make::<Router>(&context);
+        let endpoint = router.bind(&medium.any()).soon().await.unwrap().to_string();
         let dealer = Dealer::builder().context(&context).probe_router(true).build().unwrap();
-        dealer.connects(&endpoint).await.unwrap();
+        dealer.connect(&endpoint).soon().await.unwrap();
         dealer.send("second").soon().await.unwrap();
         let (id, probe) = router.recv().soon().await.unwrap();
         assert_eq!(probe, "", "{medium:?}");
@@ -363,7 +363,7 @@ async fn b3_3_b4_15_a_probe_is_the_first_message_of_every_connection() {
         router.send(&id, "hello").soon().await.unwrap();
         assert_eq!(dealer.recv().soon().await.unwrap(), "hello");
         let prober = Router::builder().context(&context).probe_router(true).routing_id("P").build().unwrap();
-        prober.connects(&endpoint).await.unwrap();
+        prober.connect(&endpoint).soon().await.unwrap();
         let (id, probe) = router.recv().soon().await.unwrap();
         assert_eq!((id.as_ref(), probe), (&b"P"[..], "".into()));
     }

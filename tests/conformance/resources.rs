@@ -8,11 +8,11 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sinew::{EventKind, Monitor, Pub, Pull, Push, SendErrorKind, XPub};
+use sinew::{EventKind, Monitor, Pub, Pull, Push, SendErrorKind, Socket, XPub};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::kit::{Socket, Soon, bind, counted, event};
+use crate::kit::{Soon, bind, counted, event};
 use crate::support::raw_peer::{LONG, RawPeer, frame_bytes};
 
 const MARK: &str = ">> ";
@@ -104,7 +104,7 @@ fn allow(descriptors: u64) {
 }
 
 async fn serve<S: Socket>(socket: S, act: impl AsyncFn(&S, &mut Monitor, &[&str]) -> String) {
-    let mut monitor = socket.watch();
+    let mut monitor = socket.monitor();
     let say = |line: &str| {
         // A line of its own: the harness has begun one.
         println!("\n{MARK}{line}");
@@ -121,7 +121,9 @@ async fn serve<S: Socket>(socket: S, act: impl AsyncFn(&S, &mut Monitor, &[&str]
                     pages.split(' ').take(2).map(|pages| pages.parse().unwrap()).collect();
                 format!("{} {}", pages[1] * rustix::param::page_size(), pages[0] * rustix::param::page_size())
             }
-            ["peers", count] => socket.peers(count.parse().unwrap()).await.map(|()| "there".into()).unwrap(),
+            ["peers", count] => {
+                socket.wait_for_peers(count.parse().unwrap()).soon().await.map(|()| "there".into()).unwrap()
+            }
             ["unread", count] => {
                 let count = count.parse().unwrap();
                 counted(&socket, |stats| stats.unread >= count).await;

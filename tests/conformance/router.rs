@@ -5,8 +5,8 @@ use sinew::{
 };
 
 use crate::kit::{
-    MEDIA, Medium, Socket, Soon, bind, by_name, counted, disconnected, event, join, raw, raw_named,
-    raw_server, until,
+    MEDIA, Medium, Soon, bind, by_name, counted, disconnected, event, join, make, raw, raw_named, raw_server,
+    until,
 };
 use crate::support::raw_peer::{MORE, RawPeer};
 
@@ -25,13 +25,13 @@ async fn connected(router: &Router, name: &str) -> RoutingId {
 async fn b4_1_b4_2_a_peer_goes_by_the_identity_that_it_announced() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let router = Router::make(&context);
-        let endpoint = router.binds(&medium.any()).await.unwrap().to_string();
+        let router = make::<Router>(&context);
+        let endpoint = router.bind(&medium.any()).soon().await.unwrap().to_string();
         let dealers = [named("one", &context), named("two", &context)];
         for dealer in &dealers {
-            dealer.connects(&endpoint).await.unwrap();
+            dealer.connect(&endpoint).soon().await.unwrap();
         }
-        router.peers(2).await.unwrap();
+        router.wait_for_peers(2).soon().await.unwrap();
         for (name, dealer) in ["one", "two"].into_iter().zip(&dealers) {
             router.send(name, [name, ""]).soon().await.unwrap();
             assert_eq!(dealer.recv().soon().await.unwrap(), [name, ""], "{medium:?}");
@@ -81,7 +81,7 @@ async fn b4_6_d25_duplicate_identity_is_refused() {
     let mut victim = raw_named(&endpoint, "DEALER", b"name").await;
     router.wait_for_peers(1).soon().await.unwrap();
     let mut thief = raw_named(&endpoint, "DEALER", b"name").await;
-    until(&mut monitor, EventKind::Refused(Refused::IdentityInUse)).await;
+    until(&mut monitor, EventKind::Refused(Refused::RoutingIdInUse)).await;
     assert_eq!(thief.recv_command().await.0, "ERROR");
     thief.expect_closed().await;
     router.send("name", "for the victim").soon().await.unwrap();
@@ -100,15 +100,16 @@ async fn b4_6_d25_duplicate_identity_is_refused() {
 #[tokio::test]
 async fn d25_duplicate_identity_over_inproc_is_an_error_to_the_newcomer() {
     let context = sinew::Context::new();
-    let (router, victim, thief) = (Router::make(&context), named("name", &context), named("name", &context));
+    let (router, victim, thief) =
+        (make::<Router>(&context), named("name", &context), named("name", &context));
     let name = join(Medium::Inproc, &router, &victim).await;
-    let error = thief.connects(&name).await.unwrap_err();
-    assert_eq!(error, sinew::ConnectError::Refused(Refused::IdentityInUse));
+    let error = thief.connect(&name).soon().await.unwrap_err();
+    assert_eq!(error, sinew::ConnectError::Refused(Refused::RoutingIdInUse));
     router.send("name", "for the victim").soon().await.unwrap();
     assert_eq!(victim.recv().soon().await.unwrap(), "for the victim");
     assert!(thief.stats().peers.is_empty());
     drop(victim);
-    thief.connects(&name).await.unwrap();
+    thief.connect(&name).soon().await.unwrap();
     router.send("name", "for the heir").soon().await.unwrap();
     assert_eq!(thief.recv().soon().await.unwrap(), "for the heir");
 }
@@ -141,7 +142,7 @@ async fn b4_7_handover_over_inproc_ends_the_old_peer() {
     let router = Router::builder().context(&context).handover(true).build().unwrap();
     let (old, new) = (named("name", &context), named("name", &context));
     let name = join(Medium::Inproc, &router, &old).await;
-    new.connects(&name).await.unwrap();
+    new.connect(&name).soon().await.unwrap();
     router.send("name", "for the new").soon().await.unwrap();
     assert_eq!(new.recv().soon().await.unwrap(), "for the new");
     counted(&router, |stats| stats.peers.len() == 1).await;
@@ -205,8 +206,8 @@ async fn b4_9_a_sender_stuck_on_one_peer_does_not_hold_up_the_others() {
     router.bind(&name[..]).await.unwrap();
     let small = |id| Dealer::builder().context(&context).routing_id(id).recv_hwm(1).build().unwrap();
     let (stuck, quick) = (small("stuck"), small("quick"));
-    stuck.connects(&name).await.unwrap();
-    quick.connects(&name).await.unwrap();
+    stuck.connect(&name).soon().await.unwrap();
+    quick.connect(&name).soon().await.unwrap();
     let mut senders = Vec::new();
     let stuck_senders = [("stuck", 3); 8];
     for (id, count) in stuck_senders.into_iter().chain([("quick", 100)]) {
@@ -433,14 +434,14 @@ async fn a_paused_peer_waits_while_others_are_heard_and_its_end_is_told_after_it
     for medium in MEDIA {
         let context = sinew::Context::new();
         let router = Router::builder().context(&context).notify(true).build().unwrap();
-        let endpoint = router.binds(&medium.any()).await.unwrap().to_string();
+        let endpoint = router.bind(&medium.any()).soon().await.unwrap().to_string();
         let (paused, other) = (named("paused", &context), named("other", &context));
-        paused.connects(&endpoint).await.unwrap();
+        paused.connect(&endpoint).soon().await.unwrap();
         let RouterEvent::Connected(id) = router.recv_event().soon().await.unwrap() else { panic!() };
         let peer = id.peer().unwrap();
         router.pause(peer);
         paused.send("1").soon().await.unwrap();
-        other.connects(&endpoint).await.unwrap();
+        other.connect(&endpoint).soon().await.unwrap();
         other.send("2").soon().await.unwrap();
         assert_eq!(router.recv().soon().await.unwrap().1, "2", "{medium:?}");
         assert!(router.try_recv().is_err(), "{medium:?}");
@@ -460,12 +461,12 @@ async fn a_full_peer_holds_up_none_but_its_own_and_its_order_is_kept() {
     let context = sinew::Context::new();
     let builder = Router::builder().context(&context).mandatory(true);
     let router = builder.send_hwm_bytes(2000).build().unwrap();
-    let endpoint = router.binds(&Medium::Inproc.any()).await.unwrap().to_string();
+    let endpoint = router.bind(&Medium::Inproc.any()).soon().await.unwrap().to_string();
     let full = Dealer::builder().context(&context).routing_id("full").recv_hwm_bytes(1).build().unwrap();
     let other = named("other", &context);
-    full.connects(&endpoint).await.unwrap();
-    other.connects(&endpoint).await.unwrap();
-    router.peers(2).await.unwrap();
+    full.connect(&endpoint).soon().await.unwrap();
+    other.connect(&endpoint).soon().await.unwrap();
+    router.wait_for_peers(2).soon().await.unwrap();
     let large = Message::from(vec![0; 1900]);
     let mut refused = Vec::new();
     // The third would fit where the second did not; it has to wait behind it.
@@ -637,7 +638,7 @@ async fn b4_5_an_id_in_use_is_an_error_with_handover_too() {
     let mut peer = raw_named(&bind(&router).await, "DEALER", b"one").await;
     router.wait_for_peers(1).soon().await.unwrap();
     let error = router.connect_as(crate::kit::unused_tcp(), "one").soon().await.unwrap_err();
-    assert_eq!(error, sinew::ConnectError::Refused(Refused::IdentityInUse));
+    assert_eq!(error, sinew::ConnectError::Refused(Refused::RoutingIdInUse));
     router.send("one", "still here").soon().await.unwrap();
     assert_eq!(peer.recv_msg().await, [b"still here"]);
 }

@@ -1,16 +1,17 @@
 //! D: every legal pair over every transport, and what endpoints mean.
 
 use sinew::{
-    BindError, ConnectError, Dealer, Endpoint, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, XPub, XSub,
+    BindError, ConnectError, Dealer, Endpoint, Pair, Pub, Pull, Push, Rep, Req, Router, Socket, Sub, XPub,
+    XSub,
 };
 
-use crate::kit::{MEDIA, Medium, Socket, Soon, by_name, counted, inproc, raw_named, until};
+use crate::kit::{MEDIA, Medium, Soon, by_name, counted, inproc, make, raw_named, until};
 use crate::support::ipc_path;
 
 /// Sockets with names, as ROUTERs need them to find each other.
 trait Named: Socket {
     fn named(context: &sinew::Context, _name: &'static str) -> Self {
-        Self::make(context)
+        make::<Self>(context)
     }
 }
 
@@ -58,10 +59,10 @@ macro_rules! legal_pairs {
                     let context = sinew::Context::new();
                     let (a, b) = ($a::named(&context, "A"), $b::named(&context, "B"));
                     let endpoint = medium.known();
-                    b.connects(&endpoint).await.unwrap();
-                    a.binds(&endpoint).await.unwrap();
-                    a.peers(1).await.unwrap();
-                    b.peers(1).await.unwrap();
+                    b.connect(&endpoint).soon().await.unwrap();
+                    a.bind(&endpoint).soon().await.unwrap();
+                    a.wait_for_peers(1).soon().await.unwrap();
+                    b.wait_for_peers(1).soon().await.unwrap();
                     $talk(&a, &b).await;
                 }
             }
@@ -143,7 +144,7 @@ legal_pairs! {
 async fn large_and_empty_messages_over_every_transport() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let (push, pull) = (Push::make(&context), Pull::make(&context));
+        let (push, pull) = (make::<Push>(&context), make::<Pull>(&context));
         crate::kit::join(medium, &pull, &push).await;
         for size in [0, 1, 78, 79, 255, 256, 16_383, 16_384, 16_385, 1_000_000, 10_000_000] {
             let body: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
@@ -229,13 +230,13 @@ async fn an_unbound_endpoint_can_be_bound_again() {
     let pull = Pull::new();
     let mut monitor = pull.monitor();
     for medium in [Medium::Tcp, Medium::Inproc] {
-        let endpoint = pull.binds(&medium.any()).await.unwrap().to_string();
+        let endpoint = pull.bind(&medium.any()).soon().await.unwrap().to_string();
         for _ in 0..3 {
-            pull.unbinds(&endpoint).unwrap();
+            pull.unbind(&endpoint).unwrap();
             if medium != Medium::Inproc {
                 until(&mut monitor, sinew::EventKind::ListenerClosed).await;
             }
-            pull.binds(&endpoint).await.unwrap();
+            pull.bind(&endpoint).soon().await.unwrap();
         }
     }
 }
@@ -244,9 +245,9 @@ async fn an_unbound_endpoint_can_be_bound_again() {
 async fn an_endpoint_in_use_is_refused_on_every_transport() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let (a, b) = (Pull::make(&context), Pull::make(&context));
-        let endpoint = a.binds(&medium.any()).await.unwrap().to_string();
-        let error = b.binds(&endpoint).await.unwrap_err();
+        let (a, b) = (make::<Pull>(&context), make::<Pull>(&context));
+        let endpoint = a.bind(&medium.any()).soon().await.unwrap().to_string();
+        let error = b.bind(&endpoint).soon().await.unwrap_err();
         assert!(matches!(error, BindError::AddressInUse { .. }), "{medium:?}: {error:?}");
     }
 }
@@ -330,12 +331,12 @@ async fn d2_4_a_path_can_be_bound_again_after_close_and_a_stale_file_is_taken_ov
 #[tokio::test]
 async fn d3_1_names_are_exact_and_belong_to_one_context() {
     let (context, other) = (sinew::Context::new(), sinew::Context::new());
-    let (a, b, c) = (Pull::make(&context), Pull::make(&context), Pull::make(&other));
+    let (a, b, c) = (make::<Pull>(&context), make::<Pull>(&context), make::<Pull>(&other));
     a.bind("inproc://name").await.unwrap();
     b.bind("inproc://Name").await.unwrap();
     c.bind("inproc://name").await.unwrap();
     assert!(matches!(b.bind("inproc://name").await, Err(BindError::AddressInUse { .. })));
-    let push = Push::make(&other);
+    let push = make::<Push>(&other);
     push.connect("inproc://name").await.unwrap();
     push.send("x").soon().await.unwrap();
     assert_eq!(c.recv().soon().await.unwrap(), "x");
@@ -349,12 +350,12 @@ async fn d3_1_names_are_exact_and_belong_to_one_context() {
 async fn d3_2_any_number_of_pending_connects_is_joined_at_bind() {
     let context = sinew::Context::new();
     let name = inproc();
-    let pushes: Vec<_> = (0..20).map(|_| Push::make(&context)).collect();
+    let pushes: Vec<_> = (0..20).map(|_| make::<Push>(&context)).collect();
     for (i, push) in (0_u8..).zip(&pushes) {
         push.connect(&name[..]).await.unwrap();
         push.send(&[i]).soon().await.unwrap();
     }
-    let pull = Pull::make(&context);
+    let pull = make::<Pull>(&context);
     pull.bind(&name[..]).await.unwrap();
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..20 {
@@ -368,7 +369,7 @@ async fn d3_2_connecting_and_binding_at_the_same_moment_always_meet() {
     for _ in 0..200 {
         let context = sinew::Context::new();
         let name = inproc();
-        let (push, pull) = (Push::make(&context), Pull::make(&context));
+        let (push, pull) = (make::<Push>(&context), make::<Pull>(&context));
         let (connecting, binding) = (push.clone(), pull.clone());
         let (to_connect, to_bind) = (name.clone(), name);
         let connected = tokio::spawn(async move { connecting.connect(&to_connect[..]).await });
@@ -384,7 +385,7 @@ async fn d3_2_connecting_and_binding_at_the_same_moment_always_meet() {
 #[tokio::test]
 async fn d3_3_what_was_sent_stays_readable_after_the_sender_is_gone() {
     let context = sinew::Context::new();
-    let (push, pull) = (Push::make(&context), Pull::make(&context));
+    let (push, pull) = (make::<Push>(&context), make::<Pull>(&context));
     let name = crate::kit::join(Medium::Inproc, &pull, &push).await;
     for i in 0..5_u8 {
         push.send(&[i]).soon().await.unwrap();
@@ -400,7 +401,7 @@ async fn d3_3_what_was_sent_stays_readable_after_the_sender_is_gone() {
 #[tokio::test]
 async fn d3_6_large_payloads_are_shared_not_copied() {
     let context = sinew::Context::new();
-    let (push, pull) = (Push::make(&context), Pull::make(&context));
+    let (push, pull) = (make::<Push>(&context), make::<Pull>(&context));
     crate::kit::join(Medium::Inproc, &pull, &push).await;
     let body = bytes_of(100_000);
     push.send(body.clone()).soon().await.unwrap();
@@ -415,18 +416,18 @@ fn bytes_of(size: usize) -> sinew::Frame {
 #[tokio::test]
 async fn one_socket_binds_and_connects_to_many_places_at_once() {
     let context = sinew::Context::new();
-    let pull = Pull::make(&context);
+    let pull = make::<Pull>(&context);
     let mut pushes = Vec::new();
     for medium in MEDIA {
-        let endpoint = pull.binds(&medium.any()).await.unwrap().to_string();
-        let connecting = Push::make(&context);
-        connecting.connects(&endpoint).await.unwrap();
-        let binding = Push::make(&context);
-        let endpoint = binding.binds(&medium.any()).await.unwrap().to_string();
-        pull.connects(&endpoint).await.unwrap();
+        let endpoint = pull.bind(&medium.any()).soon().await.unwrap().to_string();
+        let connecting = make::<Push>(&context);
+        connecting.connect(&endpoint).soon().await.unwrap();
+        let binding = make::<Push>(&context);
+        let endpoint = binding.bind(&medium.any()).soon().await.unwrap().to_string();
+        pull.connect(&endpoint).soon().await.unwrap();
         pushes.extend([connecting, binding]);
     }
-    pull.peers(6).await.unwrap();
+    pull.wait_for_peers(6).soon().await.unwrap();
     for push in &pushes {
         push.send("x").soon().await.unwrap();
     }
@@ -450,7 +451,7 @@ async fn ipc_speaks_the_same_protocol_as_tcp() {
 #[tokio::test]
 async fn d3_5_a_name_that_the_wrong_type_bound_first_can_be_connected_to_anew() {
     let context = sinew::Context::new();
-    let (sub, push, publisher) = (Sub::make(&context), Push::make(&context), Pub::make(&context));
+    let (sub, push, publisher) = (make::<Sub>(&context), make::<Push>(&context), make::<Pub>(&context));
     let name = inproc();
     sub.connect(&name[..]).soon().await.unwrap();
     push.bind(&name[..]).soon().await.unwrap();

@@ -1,9 +1,9 @@
 //! B5.5 to B5.16: what an XPUB's application learns of its subscribers. After libzmq's `test_xpub_verbose` and
 //! `test_xpub_manual`.
 
-use sinew::{Notify, RecvError, Sub, XPub, XSub};
+use sinew::{RecvError, Sub, Verbosity, XPub, XSub};
 
-use crate::kit::{MEDIA, Socket, Soon, bind, counted, join, raw, raw_as};
+use crate::kit::{MEDIA, Soon, bind, counted, join, make, raw, raw_as};
 use crate::support::raw_peer::RawPeer;
 
 async fn note(xpub: &XPub) -> String {
@@ -43,7 +43,7 @@ async fn b5_6_b5_7_xpub_first_and_last_only() {
 
 #[tokio::test]
 async fn b5_8_verbose_delivers_every_subscription_and_the_last_cancellation() {
-    let xpub = XPub::builder().notify(Notify::EverySubscription).build().unwrap();
+    let xpub = XPub::builder().verbosity(Verbosity::EverySubscription).build().unwrap();
     let (mut a, mut b) = (raw(&xpub).await, raw(&xpub).await);
     say(&mut a, "+A +A").await;
     say(&mut b, "+A").await;
@@ -56,7 +56,7 @@ async fn b5_8_verbose_delivers_every_subscription_and_the_last_cancellation() {
 
 #[tokio::test]
 async fn b5_8_verboser_delivers_every_cancellation_too() {
-    let xpub = XPub::builder().notify(Notify::Everything).build().unwrap();
+    let xpub = XPub::builder().verbosity(Verbosity::Everything).build().unwrap();
     let (mut a, mut b) = (raw(&xpub).await, raw(&xpub).await);
     say(&mut a, "+A").await;
     say(&mut b, "+A").await;
@@ -67,12 +67,12 @@ async fn b5_8_verboser_delivers_every_cancellation_too() {
 
 #[tokio::test]
 async fn b5_10_a_peer_that_leaves_cancels_what_it_held_last() {
-    for (notify, expected) in [
-        (Notify::FirstAndLast, &["-B"][..]),
-        (Notify::EverySubscription, &["-B"]),
-        (Notify::Everything, &["-A", "-B"]),
+    for (verbosity, expected) in [
+        (Verbosity::FirstAndLast, &["-B"][..]),
+        (Verbosity::EverySubscription, &["-B"]),
+        (Verbosity::Everything, &["-A", "-B"]),
     ] {
-        let xpub = XPub::builder().notify(notify).build().unwrap();
+        let xpub = XPub::builder().verbosity(verbosity).build().unwrap();
         let (mut a, mut b) = (raw(&xpub).await, raw(&xpub).await);
         say(&mut a, "+A +B").await;
         say(&mut b, "+A").await;
@@ -81,7 +81,7 @@ async fn b5_10_a_peer_that_leaves_cancels_what_it_held_last() {
         counted(&xpub, |stats| stats.peers.len() == 1).await;
         let mut left = notes(&xpub).await;
         left.sort();
-        assert_eq!(left, expected, "{notify:?}");
+        assert_eq!(left, expected, "{verbosity:?}");
         drop(b);
         assert_eq!(note(&xpub).await, "-A");
     }
@@ -91,7 +91,7 @@ async fn b5_10_a_peer_that_leaves_cancels_what_it_held_last() {
 async fn b5_6_b5_10_the_same_over_every_transport() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let (xpub, sub) = (XPub::make(&context), Sub::make(&context));
+        let (xpub, sub) = (make::<XPub>(&context), make::<Sub>(&context));
         let endpoint = join(medium, &xpub, &sub).await;
         sub.subscribe("A");
         sub.subscribe("A");
@@ -109,7 +109,7 @@ async fn b5_6_b5_10_the_same_over_every_transport() {
 async fn b5_5_user_messages_go_up_to_an_xpub_whole() {
     for medium in MEDIA {
         let context = sinew::Context::new();
-        let (xpub, xsub) = (XPub::make(&context), XSub::make(&context));
+        let (xpub, xsub) = (make::<XPub>(&context), make::<XSub>(&context));
         join(medium, &xpub, &xsub).await;
         for message in [&["hello"][..], &["a", "b", "c"], &[""], &["\x02"], &["", "\x02A"]] {
             let message: sinew::Message = message.iter().copied().collect();

@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use super::{Connection, Sending, balance, close, model, out, poll_once_and_drop, wire};
 use crate::pipe::{Deferred, Refusal, Slot};
-use crate::routing::{IdentityMap, Route};
+use crate::routing::{Route, RoutingIds};
 
 #[test]
 fn loom_m1_a_connection_task_that_goes_idle_hears_of_every_message() {
@@ -119,7 +119,7 @@ fn loom_m3_closing_ends_the_wait_and_finishes_the_pipe() {
 #[test]
 fn loom_m4_a_peer_that_leaves_ends_the_wait_for_it() {
     model(3, || {
-        let outbox = out(Route::Named(Box::new(IdentityMap::new(0))), 1);
+        let outbox = out(Route::Named(Box::new(RoutingIds::new(0))), 1);
         let key = wire(&outbox);
         assert_eq!(block_on(Sending::new(&outbox, 0).to(key)), Ok(()));
         let waiting = Sending::new(&outbox, 1).to(key);
@@ -134,7 +134,7 @@ fn loom_m4_a_peer_that_leaves_ends_the_wait_for_it() {
 #[test]
 fn loom_senders_to_different_peers_do_not_take_each_others_wake_ups() {
     model(2, || {
-        let outbox = out(Route::Named(Box::new(IdentityMap::new(0))), 1);
+        let outbox = out(Route::Named(Box::new(RoutingIds::new(0))), 1);
         let [stuck, moving] = [wire(&outbox), wire(&outbox)];
         for key in [stuck, moving] {
             assert_eq!(block_on(Sending::new(&outbox, 0).to(key)), Ok(()));

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sinew::{Message, Notify, Pub, Sub, XPub, XSub, proxy};
+use sinew::{Message, Pub, Sub, Verbosity, XPub, XSub, proxy};
 
 use super::driver::{Lib, Over, frames, is_lost, until, within};
 
@@ -65,7 +65,7 @@ async fn a7_7_our_topics_of_any_length_reach_libzmq_and_are_taken_back() {
 
 #[tokio::test]
 async fn a7_7_libzmq_topics_of_any_length_reach_us_and_are_taken_back() {
-    let ours = XPub::builder().notify(Notify::Everything).max_topic_len(5000).build().unwrap();
+    let ours = XPub::builder().verbosity(Verbosity::Everything).max_topic_len(5000).build().unwrap();
     let endpoint = ours.bind("tcp://127.0.0.1:0").await.unwrap();
     let theirs = Lib::new(zmq::SUB);
     theirs.connect(&endpoint.to_string()).await;

@@ -256,7 +256,7 @@ async fn our_router_keeps_a_name_for_its_first_bearer() {
     first.send(parts([b"from the first"])).await;
     assert_eq!(within("a message", ours.recv()).await.unwrap().1, "from the first");
     second.connect(&endpoint).await;
-    let refused = |event: &EventKind| *event == EventKind::Refused(Refused::IdentityInUse);
+    let refused = |event: &EventKind| *event == EventKind::Refused(Refused::RoutingIdInUse);
     until(&mut monitor, "the refusal", refused).await;
     ours.send("name", "to the first").await.unwrap();
     assert_eq!(first.recv().await, parts([b"to the first"]));

@@ -10,7 +10,7 @@ use crate::message::Frame;
 
 /// Routing id to peer. The keys are chosen by peers, hence std's keyed hash.
 #[derive(Debug)]
-pub(crate) struct IdentityMap {
+pub(crate) struct RoutingIds {
     peers: HashMap<Frame, PeerKey>,
     names: SecondaryMap<PeerKey, Frame>,
     next: u32,
@@ -20,7 +20,7 @@ pub(crate) struct IdentityMap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Taken(pub(crate) PeerKey);
 
-impl IdentityMap {
+impl RoutingIds {
     /// `seed` starts the counter of generated ids; random, so that ids differ between runs (B4.3).
     pub(crate) fn new(seed: u32) -> Self {
         Self { peers: HashMap::new(), names: SecondaryMap::new(), next: seed }
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn b4_3_generated_ids_are_five_bytes_and_start_with_zero() {
         let mut peers = SlotMap::<PeerKey, ()>::with_key();
-        let mut ids = IdentityMap::new(u32::MAX);
+        let mut ids = RoutingIds::new(u32::MAX);
         let first = ids.insert(b"", peers.insert(())).unwrap();
         let second = ids.insert(b"", peers.insert(())).unwrap();
         assert_eq!((first, second), (Frame::from(&[0, 0, 0, 0, 0]), Frame::from(&[0, 0, 0, 0, 1])));
@@ -86,7 +86,7 @@ mod tests {
     fn d25_a_name_in_use_is_refused_and_free_once_its_holder_is_gone() {
         let mut peers = SlotMap::<PeerKey, ()>::with_key();
         let [victim, thief] = std::array::from_fn(|_| peers.insert(()));
-        let mut ids = IdentityMap::new(0);
+        let mut ids = RoutingIds::new(0);
         ids.insert(b"name", victim).unwrap();
         assert_eq!(ids.insert(b"name", thief), Err(Taken(victim)));
         ids.remove(thief);
