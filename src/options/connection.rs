@@ -90,8 +90,8 @@ impl ConnectionOptions {
 
     connection_setters!();
 
-    fn connection_mut(&mut self) -> &mut Self {
-        self
+    fn set_connection(&mut self, set: impl Fn(&mut Self)) {
+        set(self);
     }
 
     pub(crate) fn heartbeat_plan(&self) -> Option<Heartbeat> {

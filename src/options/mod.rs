@@ -72,12 +72,12 @@ impl Options {
     sending_setters!();
     receiving_setters!();
 
-    fn shared_mut(&mut self) -> &mut Self {
-        self
+    pub(crate) fn set_shared(&mut self, set: impl Fn(&mut Self)) {
+        set(self);
     }
 
-    pub(crate) fn connection_mut(&mut self) -> &mut ConnectionOptions {
-        Arc::make_mut(&mut self.connection)
+    pub(crate) fn set_connection(&mut self, set: impl Fn(&mut ConnectionOptions)) {
+        set(Arc::make_mut(&mut self.connection));
     }
 
     pub(crate) const fn send_mark(&self) -> Hwm {
@@ -96,6 +96,29 @@ impl Options {
     /// Checks what setters could not.
     pub(crate) fn check(&self) -> Result<(), OptionError> {
         self.connection.check()
+    }
+}
+
+/// What was set on a builder itself: it holds whatever the builder takes for all options, before it or after.
+#[derive(Clone, Default)]
+pub(crate) struct Overrides(Vec<Override>);
+
+type Override = Arc<dyn Fn(&mut Options) + Send + Sync>;
+
+impl Overrides {
+    pub(crate) fn push(&mut self, set: impl Fn(&mut Options) + Send + Sync + 'static) {
+        self.0.push(Arc::new(set));
+    }
+
+    pub(crate) fn over(&self, mut options: Options) -> Options {
+        self.0.iter().for_each(|set| set(&mut options));
+        options
+    }
+}
+
+impl std::fmt::Debug for Overrides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.over(Options::default()))
     }
 }
 

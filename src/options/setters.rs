@@ -1,5 +1,6 @@
-//! The setters, each written once, for all that have them: a value with the options, and every builder. A place of them
-//! is a path that begins with what `self` gives: `connection_mut`, `shared_mut` or `specific_mut`.
+//! The setters, each written once, for all that have them: a value with the options, and every builder. `set_connection`,
+//! `set_shared` and `set_specific` lead to where an option lies: a value is changed at once, a builder keeps in mind what
+//! is set on it (see `Overrides`).
 //!
 //! Whatever can be absent takes a value or `None`, and `None` means none: never, or no limit.
 
@@ -8,7 +9,8 @@ macro_rules! setter {
     ($(#[$doc:meta])* $name:ident($arg:ident: $type:ty) => $part:ident, $($place:ident).+ = $value:expr) => {
         $(#[$doc])*
         pub fn $name(mut self, $arg: $type) -> Self {
-            self.$part().$($place).+ = $value;
+            let value = $value;
+            self.$part(move |part| part.$($place).+ = Clone::clone(&value));
             self
         }
     };
@@ -22,19 +24,19 @@ macro_rules! connection_setters {
             /// [`reconnect_max`](Self::reconnect_max), with random jitter. Default: 100 ms.
             ///
             /// libzmq: `ZMQ_RECONNECT_IVL`
-            reconnect_interval(interval: std::time::Duration) => connection_mut, reconnect_interval = interval
+            reconnect_interval(interval: std::time::Duration) => set_connection, reconnect_interval = interval
         }
         crate::options::setter! {
             /// The longest pause before connecting again; shorter than the first, it is as long. Default: 2 s.
             ///
             /// libzmq: `ZMQ_RECONNECT_IVL_MAX`
-            reconnect_max(max: std::time::Duration) => connection_mut, reconnect_max = max
+            reconnect_max(max: std::time::Duration) => set_connection, reconnect_max = max
         }
         crate::options::setter! {
             /// Whether to connect again after a failure or a loss. Default: yes.
             ///
             /// libzmq: `ZMQ_RECONNECT_IVL` of -1 turns it off
-            reconnect(on: bool) => connection_mut, reconnect = on
+            reconnect(on: bool) => set_connection, reconnect = on
         }
         /// After how much silence a peer is sent a PING, every `interval`, and how long after the first PING it is given
         /// up if it stays silent: so it is always asked before. Any byte counts as a sign of life, so a busy
@@ -47,8 +49,8 @@ macro_rules! connection_setters {
             interval: impl Into<Option<std::time::Duration>>,
             timeout: std::time::Duration,
         ) -> Self {
-            let connection = self.connection_mut();
-            (connection.heartbeat, connection.heartbeat_timeout) = (interval.into(), timeout);
+            let interval = interval.into();
+            self.set_connection(move |part| (part.heartbeat, part.heartbeat_timeout) = (interval, timeout));
             self
         }
         crate::options::setter! {
@@ -56,20 +58,20 @@ macro_rules! connection_setters {
             /// of a second; `None` for nothing. Needs [`heartbeat`](Self::heartbeat). Default: nothing.
             ///
             /// libzmq: `ZMQ_HEARTBEAT_TTL`
-            heartbeat_ttl(ttl: impl Into<Option<std::time::Duration>>) => connection_mut, heartbeat_ttl = ttl.into()
+            heartbeat_ttl(ttl: impl Into<Option<std::time::Duration>>) => set_connection, heartbeat_ttl = ttl.into()
         }
         crate::options::setter! {
             /// The time from the connection to the end of the handshake, for both sides; absolute,
             /// however slowly bytes trickle in. Default: 10 s (libzmq: 30 s).
             ///
             /// libzmq: `ZMQ_HANDSHAKE_IVL`
-            handshake_timeout(timeout: std::time::Duration) => connection_mut, handshake_timeout =
+            handshake_timeout(timeout: std::time::Duration) => set_connection, handshake_timeout =
                 timeout.min(crate::clock::FOR_EVER)
         }
         crate::options::setter! {
             /// How long a peer may stop in the middle of a message, without a byte, before its connection is closed;
             /// `None`: for ever. It does not run while this side is not reading. Default: 60 s (libzmq: for ever).
-            progress_timeout(timeout: impl Into<Option<std::time::Duration>>) => connection_mut, progress_timeout =
+            progress_timeout(timeout: impl Into<Option<std::time::Duration>>) => set_connection, progress_timeout =
                 Option::map(timeout.into(), |timeout| timeout.min(crate::clock::FOR_EVER))
         }
         crate::options::setter! {
@@ -78,30 +80,31 @@ macro_rules! connection_setters {
             /// arrives. `None` or 0: no limit. Default: 64 MiB (libzmq: none, and per frame).
             ///
             /// libzmq: `ZMQ_MAXMSGSIZE`
-            max_message_size(bytes: impl Into<Option<usize>>) => connection_mut, max_message_size =
+            max_message_size(bytes: impl Into<Option<usize>>) => set_connection, max_message_size =
                 bytes.into().unwrap_or(0)
         }
         crate::options::setter! {
             /// The most parts that a message of a peer may have; `None` or 0: no limit. Default: 4,096 (libzmq: no limit).
-            max_parts(parts: impl Into<Option<usize>>) => connection_mut, max_parts = parts.into().unwrap_or(0)
+            max_parts(parts: impl Into<Option<usize>>) => set_connection, max_parts = parts.into().unwrap_or(0)
         }
         crate::options::setter! {
             /// The largest handshake command that a peer may send, in bytes; `None` or 0: no limit. Default: 64 KiB.
-            max_handshake_frame(bytes: impl Into<Option<usize>>) => connection_mut, max_handshake_frame =
+            max_handshake_frame(bytes: impl Into<Option<usize>>) => set_connection, max_handshake_frame =
                 bytes.into().unwrap_or(0)
         }
         crate::options::setter! {
             /// Handshakes in progress on one listener; `None` or 0: no limit. One source address gets an eighth of them,
             /// unless it is the loopback; when all are taken, the oldest of the busiest source
             /// gives way to the newcomer. Default: 128.
-            max_pending_handshakes(count: impl Into<Option<usize>>) => connection_mut, max_pending_handshakes =
+            max_pending_handshakes(count: impl Into<Option<usize>>) => set_connection, max_pending_handshakes =
                 count.into().unwrap_or(0)
         }
         /// A property that every peer is told in the handshake; the name begins with `X-`. May be given several times.
         ///
         /// libzmq: `ZMQ_METADATA`
         pub fn metadata(mut self, name: impl Into<String>, value: impl Into<bytes::Bytes>) -> Self {
-            self.connection_mut().metadata.push((name.into(), value.into()));
+            let property = (name.into(), value.into());
+            self.set_connection(move |part| part.metadata.push(property.clone()));
             self
         }
         crate::options::setter! {
@@ -109,60 +112,60 @@ macro_rules! connection_setters {
             /// Default: no. Literal IPv6 addresses work either way.
             ///
             /// libzmq: `ZMQ_IPV6`
-            ipv6(on: bool) => connection_mut, transport.ipv6 = on
+            ipv6(on: bool) => set_connection, transport.ipv6 = on
         }
         crate::options::setter! {
             /// Connections that wait to be accepted, per listener. Default: 4096, or the system's limit if that is less.
             ///
             /// libzmq: `ZMQ_BACKLOG`, which is 100: when more connect at once, the system lets each of the rest try
             /// again after 1, 3 and 7 seconds.
-            backlog(connections: u32) => connection_mut, transport.backlog = connections
+            backlog(connections: u32) => set_connection, transport.backlog = connections
         }
         crate::options::setter! {
             /// The time for one attempt to connect; `None`: the system's. Default: `None`.
             ///
             /// libzmq: `ZMQ_CONNECT_TIMEOUT`
-            connect_timeout(timeout: impl Into<Option<std::time::Duration>>) => connection_mut,
+            connect_timeout(timeout: impl Into<Option<std::time::Duration>>) => set_connection,
                 transport.connect_timeout = timeout.into()
         }
         crate::options::setter! {
             /// The kernel's send buffer of each connection, in bytes; `None`: the system's. Default: `None`.
             ///
             /// libzmq: `ZMQ_SNDBUF`
-            send_buffer(bytes: impl Into<Option<usize>>) => connection_mut, transport.send_buffer = bytes.into()
+            send_buffer(bytes: impl Into<Option<usize>>) => set_connection, transport.send_buffer = bytes.into()
         }
         crate::options::setter! {
             /// The kernel's receive buffer of each connection, in bytes; `None`: the system's. Default: `None`.
             ///
             /// libzmq: `ZMQ_RCVBUF`
-            recv_buffer(bytes: impl Into<Option<usize>>) => connection_mut, transport.recv_buffer = bytes.into()
+            recv_buffer(bytes: impl Into<Option<usize>>) => set_connection, transport.recv_buffer = bytes.into()
         }
         crate::options::setter! {
             /// The type of service of each packet; `None`: the system's. Default: `None`.
             ///
             /// libzmq: `ZMQ_TOS`
-            tos(tos: impl Into<Option<u32>>) => connection_mut, transport.tos = tos.into()
+            tos(tos: impl Into<Option<u32>>) => set_connection, transport.tos = tos.into()
         }
-        /// The network interface that all traffic goes through. Linux only; needs privileges. Default: none.
-        ///
-        /// libzmq: `ZMQ_BINDTODEVICE`
-        pub fn bind_to_device(mut self, name: impl Into<String>) -> Self {
-            self.connection_mut().transport.bind_to_device = Some(name.into());
-            self
+        crate::options::setter! {
+            /// The network interface that all traffic goes through; `None`: any. Linux only; needs privileges. Default:
+            /// `None`.
+            ///
+            /// libzmq: `ZMQ_BINDTODEVICE`
+            bind_to_device(name: impl Into<Option<String>>) => set_connection, transport.bind_to_device = name.into()
         }
         crate::options::setter! {
             /// How long sent bytes may stay unacknowledged before TCP gives the connection up; it
             /// also ends connections whose peer has stopped reading. `None`: the system's. Linux only. Default: `None`.
             ///
             /// libzmq: `ZMQ_TCP_MAXRT`
-            tcp_user_timeout(timeout: impl Into<Option<std::time::Duration>>) => connection_mut,
+            tcp_user_timeout(timeout: impl Into<Option<std::time::Duration>>) => set_connection,
                 transport.user_timeout = timeout.into()
         }
         crate::options::setter! {
             /// How TCP probes an idle peer; `None`: not at all. Default: `None`.
             ///
             /// libzmq: `ZMQ_TCP_KEEPALIVE`
-            tcp_keepalive(keepalive: impl Into<Option<crate::Keepalive>>) => connection_mut,
+            tcp_keepalive(keepalive: impl Into<Option<crate::Keepalive>>) => set_connection,
                 transport.tcp_keepalive = keepalive.into()
         }
     };
@@ -178,19 +181,19 @@ macro_rules! shared_setters {
             /// messages of every program that sends and exits. 5 s cover a reconnect.
             ///
             /// libzmq: `ZMQ_LINGER`
-            linger(linger: impl Into<Option<std::time::Duration>>) => shared_mut, linger = Some(linger.into())
+            linger(linger: impl Into<Option<std::time::Duration>>) => set_shared, linger = Some(linger.into())
         }
         crate::options::setter! {
             /// Whether an endpoint takes messages only while its connection is up. Default: no, it
             /// queues from `connect` on, and its share waits while the peer is away.
             ///
             /// libzmq: `ZMQ_IMMEDIATE`
-            immediate(on: bool) => shared_mut, immediate = on
+            immediate(on: bool) => set_shared, immediate = on
         }
         crate::options::setter! {
             /// Peers at a time, those included of which messages are still unread; `None` or 0: no limit. Default: 16,384,
             /// but at most half of the file descriptors that the process may open.
-            max_connections(count: impl Into<Option<usize>>) => shared_mut, max_connections =
+            max_connections(count: impl Into<Option<usize>>) => set_shared, max_connections =
                 count.into().unwrap_or(0)
         }
     };
@@ -204,12 +207,12 @@ macro_rules! sending_setters {
             /// counts until the kernel has it. `set_send_hwm` changes it later. Default: 1000.
             ///
             /// libzmq: `ZMQ_SNDHWM`
-            send_hwm(messages: impl Into<Option<usize>>) => shared_mut, send_hwm = messages.into().unwrap_or(0)
+            send_hwm(messages: impl Into<Option<usize>>) => set_shared, send_hwm = messages.into().unwrap_or(0)
         }
         crate::options::setter! {
             /// Bytes that may be queued for each peer, whichever limit is reached first; `None` or 0: no limit.
             /// One message always fits. Default: 16 MiB (libzmq: no limit).
-            send_hwm_bytes(bytes: impl Into<Option<usize>>) => shared_mut, send_hwm_bytes = bytes.into().unwrap_or(0)
+            send_hwm_bytes(bytes: impl Into<Option<usize>>) => set_shared, send_hwm_bytes = bytes.into().unwrap_or(0)
         }
     };
 }
@@ -223,12 +226,12 @@ macro_rules! receiving_setters {
             /// hold some bytes more, 320 KiB at most. `set_recv_hwm` changes it later. Default: 1000.
             ///
             /// libzmq: `ZMQ_RCVHWM`
-            recv_hwm(messages: impl Into<Option<usize>>) => shared_mut, recv_hwm = messages.into().unwrap_or(0)
+            recv_hwm(messages: impl Into<Option<usize>>) => set_shared, recv_hwm = messages.into().unwrap_or(0)
         }
         crate::options::setter! {
             /// Bytes of each peer that may wait to be received, whichever limit is reached first;
             /// `None` or 0: no limit. One message always fits. Default: 16 MiB (libzmq: no limit).
-            recv_hwm_bytes(bytes: impl Into<Option<usize>>) => shared_mut, recv_hwm_bytes = bytes.into().unwrap_or(0)
+            recv_hwm_bytes(bytes: impl Into<Option<usize>>) => set_shared, recv_hwm_bytes = bytes.into().unwrap_or(0)
         }
     };
 }

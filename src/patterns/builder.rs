@@ -9,6 +9,7 @@ macro_rules! builder {
         pub struct $builder {
             context: crate::Context,
             options: crate::Options,
+            overrides: crate::options::Overrides,
             specific: crate::options::TypeOptions,
         }
 
@@ -19,9 +20,10 @@ macro_rules! builder {
             ///
             /// If an option has a value that it cannot have.
             pub fn build(self) -> Result<$socket, crate::OptionError> {
-                self.options.check()?;
+                let options = self.overrides.over(self.options);
+                options.check()?;
                 self.specific.check()?;
-                Ok($socket::from_options(self.context, self.options, self.specific))
+                Ok($socket::from_options(self.context, options, self.specific))
             }
 
             /// The name space for `inproc://`, and the runtime that carries the connections. Default: one for the whole
@@ -31,8 +33,8 @@ macro_rules! builder {
                 self
             }
 
-            /// Takes all that sockets of any type can be told from one value; what was set before on this builder, apart
-            /// from what only its type has, is gone.
+            /// Takes all that sockets of any type can be told from one value. What is set on this builder itself, before or
+            /// after, goes over it.
             pub fn options(mut self, options: &crate::Options) -> Self {
                 self.options = options.clone();
                 self
@@ -42,17 +44,17 @@ macro_rules! builder {
             crate::options::shared_setters!();
             $($group!();)*
 
-            fn connection_mut(&mut self) -> &mut crate::ConnectionOptions {
-                self.options.connection_mut()
+            fn set_connection(&mut self, set: impl Fn(&mut crate::ConnectionOptions) + Send + Sync + 'static) {
+                self.overrides.push(move |options| options.set_connection(&set));
             }
 
-            fn shared_mut(&mut self) -> &mut crate::Options {
-                &mut self.options
+            fn set_shared(&mut self, set: impl Fn(&mut crate::Options) + Send + Sync + 'static) {
+                self.overrides.push(set);
             }
 
             #[allow(dead_code, reason = "not every type has options of its own")]
-            fn specific_mut(&mut self) -> &mut crate::options::TypeOptions {
-                &mut self.specific
+            fn set_specific(&mut self, set: impl Fn(&mut crate::options::TypeOptions)) {
+                set(&mut self.specific);
             }
         }
     };
@@ -65,7 +67,7 @@ macro_rules! conflating {
             /// marks do not apply. Default: no.
             ///
             /// libzmq: `ZMQ_CONFLATE`
-            conflate(on: bool) => specific_mut, conflate = on
+            conflate(on: bool) => set_specific, conflate = on
         }
     };
 }
@@ -77,7 +79,7 @@ macro_rules! identified {
             /// Default: none, and the ROUTER makes one up.
             ///
             /// libzmq: `ZMQ_ROUTING_ID`
-            routing_id(id: impl Into<bytes::Bytes>) => specific_mut, routing_id = id.into()
+            routing_id(id: impl Into<bytes::Bytes>) => set_specific, routing_id = id.into()
         }
     };
 }
@@ -89,7 +91,7 @@ macro_rules! probing {
             /// this socket before it has something to say. Default: no.
             ///
             /// libzmq: `ZMQ_PROBE_ROUTER`
-            probe_router(on: bool) => specific_mut, probe_router = on
+            probe_router(on: bool) => set_specific, probe_router = on
         }
     };
 }
@@ -97,10 +99,10 @@ macro_rules! probing {
 macro_rules! greeting {
     () => {
         crate::options::setter! {
-            /// A message that opens every connection, sent before any other; none if it is empty. Default: none.
+            /// A message that opens every connection, sent before any other; an empty one is none. Default: none.
             ///
             /// libzmq: `ZMQ_HELLO_MSG`
-            hello(message: impl Into<bytes::Bytes>) => specific_mut, hello =
+            hello(message: impl Into<bytes::Bytes>) => set_specific, hello =
                 Some(message.into()).filter(|message| !message.is_empty())
         }
     };

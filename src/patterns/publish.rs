@@ -14,35 +14,40 @@ macro_rules! publishing {
             /// misses a message, instead of missing it. Default: no.
             ///
             /// libzmq: `ZMQ_XPUB_NODROP`
-            no_drop(on: bool) => specific_mut, no_drop = on
+            no_drop(on: bool) => set_specific, no_drop = on
         }
         set! {
             /// Whether subscribers get what does *not* match their subscriptions; set it on both
             /// sides. Default: no.
             ///
             /// libzmq: `ZMQ_INVERT_MATCHING`
-            invert_matching(on: bool) => specific_mut, invert_matching = on
+            invert_matching(on: bool) => set_specific, invert_matching = on
         }
         set! {
             /// How many topics a peer behind a connection may subscribe to; one that asks for more is disconnected.
-            /// Default: 100,000 (libzmq: no limit).
-            max_subscriptions_per_peer(topics: usize) => specific_mut, subscriptions.topics = topics
+            /// `None` or 0: no limit. Default: 100,000 (libzmq: no limit).
+            max_subscriptions_per_peer(topics: impl Into<Option<usize>>) => set_specific, subscriptions.topics =
+                topics.into().unwrap_or(0)
         }
         set! {
-            /// How many bytes the topics of such a peer may have together. Default: 8 MiB (libzmq: no limit).
-            max_subscription_bytes(bytes: usize) => specific_mut, subscriptions.bytes = bytes
+            /// How many bytes the topics of such a peer may have together; `None` or 0: no limit. Default: 8 MiB
+            /// (libzmq: no limit).
+            max_subscription_bytes(bytes: impl Into<Option<usize>>) => set_specific, subscriptions.bytes =
+                bytes.into().unwrap_or(0)
         }
         set! {
-            /// How many bytes one topic of such a peer may have. Default: 4 KiB (libzmq: no limit).
-            max_topic_len(bytes: usize) => specific_mut, subscriptions.topic_len = bytes
+            /// How many bytes one topic of such a peer may have; `None` or 0: no limit. Default: 4 KiB (libzmq: no
+            /// limit).
+            max_topic_len(bytes: impl Into<Option<usize>>) => set_specific, subscriptions.topic_len =
+                bytes.into().unwrap_or(0)
         }
-        /// A message that every new subscriber gets first, whatever it subscribed to; a SUB still
-        /// filters it. None if it is empty. Default: none.
-        ///
-        /// libzmq: `ZMQ_XPUB_WELCOME_MSG`
-        pub fn welcome(mut self, message: impl Into<bytes::Bytes>) -> Self {
-            self.specific.hello = Some(message.into()).filter(|message| !message.is_empty());
-            self
+        set! {
+            /// A message that every new subscriber gets first, whatever it subscribed to; a SUB still filters it. An
+            /// empty one is none. Default: none.
+            ///
+            /// libzmq: `ZMQ_XPUB_WELCOME_MSG`
+            welcome(message: impl Into<bytes::Bytes>) => set_specific, hello =
+                Some(message.into()).filter(|message| !message.is_empty())
         }
     };
 }

@@ -15,12 +15,12 @@ macro_rules! broadcasting {
             /// Whether a member at its high-water mark holds the sender up, instead of missing the frame. Default: no.
             ///
             /// libzmq: `ZMQ_XPUB_NODROP`
-            no_drop(on: bool) => specific_mut, no_drop = on
+            no_drop(on: bool) => set_specific, no_drop = on
         }
         set! {
             /// How many groups a peer behind a connection may join; `None` or 0: no limit. One that asks for more is
             /// disconnected. Default: 100,000 (libzmq: no limit).
-            max_groups_per_peer(groups: impl Into<Option<usize>>) => specific_mut, subscriptions.topics =
+            max_groups_per_peer(groups: impl Into<Option<usize>>) => set_specific, subscriptions.topics =
                 groups.into().unwrap_or(0)
         }
     };

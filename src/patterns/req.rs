@@ -21,18 +21,18 @@ macro_rules! requesting {
             /// has to send back every frame up to the empty one. Default: no.
             ///
             /// libzmq: `ZMQ_REQ_CORRELATE`
-            correlate(on: bool) => specific_mut, correlate = on
+            correlate(on: bool) => set_specific, correlate = on
         }
         set! {
             /// Whether a new request may be sent before the reply to the last one, which is then
             /// abandoned. Use it with [`correlate`](Self::correlate). Default: no.
             ///
             /// libzmq: `ZMQ_REQ_RELAXED`
-            relaxed(on: bool) => specific_mut, relaxed = on
+            relaxed(on: bool) => set_specific, relaxed = on
         }
         set! {
             /// How long [`Req::request`] waits, for room and for the reply together; `None`: for ever. Default: `None`.
-            request_timeout(timeout: impl Into<Option<Duration>>) => specific_mut, request_timeout = timeout.into()
+            request_timeout(timeout: impl Into<Option<Duration>>) => set_specific, request_timeout = timeout.into()
         }
     };
 }

@@ -28,7 +28,7 @@ macro_rules! addressing {
             /// instead of being dropped. Default: no.
             ///
             /// libzmq: `ZMQ_ROUTER_MANDATORY`
-            mandatory(on: bool) => specific_mut, mandatory = on
+            mandatory(on: bool) => set_specific, mandatory = on
         }
         set! {
             /// Whether a newcomer with the routing id of a connected peer takes it over and that
@@ -36,13 +36,13 @@ macro_rules! addressing {
             /// refused and may try again.
             ///
             /// libzmq: `ZMQ_ROUTER_HANDOVER`
-            handover(on: bool) => specific_mut, handover = on
+            handover(on: bool) => set_specific, handover = on
         }
         set! {
             /// Whether [`Router::recv_event`] tells of peers that come and go. Default: no.
             ///
             /// libzmq: `ZMQ_ROUTER_NOTIFY`
-            notify(on: bool) => specific_mut, announce = on
+            notify(on: bool) => set_specific, announce = on
         }
     };
 }

@@ -24,7 +24,7 @@ macro_rules! filtering {
             /// Default: no.
             ///
             /// libzmq: `ZMQ_INVERT_MATCHING`
-            invert_matching(on: bool) => specific_mut, invert_matching = on
+            invert_matching(on: bool) => set_specific, invert_matching = on
         }
     };
 }

@@ -16,14 +16,14 @@ macro_rules! notifying {
             /// Which subscriptions are received. Default: the first and the last of each topic.
             ///
             /// libzmq: `ZMQ_XPUB_VERBOSE`, `ZMQ_XPUB_VERBOSER`
-            verbosity(verbosity: Verbosity) => specific_mut, verbosity = verbosity
+            verbosity(verbosity: Verbosity) => set_specific, verbosity = verbosity
         }
         set! {
             /// Whether subscriptions take effect only by [`XPub::subscribe`], called after receiving
             /// one; all of them are received then. Default: no.
             ///
             /// libzmq: `ZMQ_XPUB_MANUAL`
-            manual(on: bool) => specific_mut, manual = on
+            manual(on: bool) => set_specific, manual = on
         }
         /// As [`manual`](Self::manual), and the first message sent after receiving a subscription
         /// goes only to that subscriber, if it matches: for last-value caches. Default: no.
@@ -39,7 +39,7 @@ macro_rules! notifying {
             /// each. Default: no.
             ///
             /// libzmq: `ZMQ_ONLY_FIRST_SUBSCRIBE`
-            only_first_subscribe(on: bool) => specific_mut, only_first_subscribe = on
+            only_first_subscribe(on: bool) => set_specific, only_first_subscribe = on
         }
     };
 }

@@ -16,14 +16,14 @@ macro_rules! forwarding {
             /// Whether unsubscribing from an unknown topic is passed on, too. Default: no.
             ///
             /// libzmq: `ZMQ_XSUB_VERBOSE_UNSUBSCRIBE`
-            verbose_unsubscribe(on: bool) => specific_mut, verbose_unsubscribe = on
+            verbose_unsubscribe(on: bool) => set_specific, verbose_unsubscribe = on
         }
         set! {
             /// Whether only the first frame of a multipart message can be a subscription, and not
             /// each. Default: no.
             ///
             /// libzmq: `ZMQ_ONLY_FIRST_SUBSCRIBE`
-            only_first_subscribe(on: bool) => specific_mut, only_first_subscribe = on
+            only_first_subscribe(on: bool) => set_specific, only_first_subscribe = on
         }
     };
 }

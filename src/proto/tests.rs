@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use SocketType::*;
 
+use super::Peer;
 use super::*;
 use crate::{Frame, Message};
 

@@ -23,6 +23,7 @@ mod pubsub;
 mod queues;
 mod raw;
 mod ready;
+mod ready_to_receive;
 mod reconnect;
 mod reqrep;
 #[cfg(target_os = "linux")]

@@ -6,7 +6,7 @@ use sinew::{Message, Pull, Push};
 use tokio::sync::Barrier;
 
 use super::payload::{expected, payload, shares};
-use super::socket::{Socket, open, receive, run_all};
+use super::socket::{open, receive, run_all, socket};
 use super::tally::{Tally, line};
 use super::{Args, Flavor, Outcome};
 
@@ -39,7 +39,7 @@ pub(crate) async fn push(args: &Args) -> Outcome {
     let tallies = run_all(loops.collect()).await?;
     let mut undelivered = 0;
     for push in &sockets {
-        undelivered += Socket::close(push).await;
+        undelivered += push.close().await.undelivered;
     }
     eprintln!("{} undelivered={undelivered}", line("sent", &tallies, args.count, args.size)?);
     Ok(())
@@ -56,7 +56,7 @@ async fn fill(push: Push, payload: Message, count: u64) -> Tally {
 
 /// The sender is a task of the runtime with two workers, and has a thread and a runtime of its own beside one with one.
 pub(crate) async fn inproc(args: &Args) -> Outcome {
-    let pull = Pull::open(args.hwm)?;
+    let pull: Pull = socket(args.hwm)?;
     pull.bind(&args.endpoint).await?;
     let (sender, runtime) = (send_inproc(args.clone()), args.runtime);
     let sent = match runtime {
@@ -68,7 +68,7 @@ pub(crate) async fn inproc(args: &Args) -> Outcome {
 }
 
 async fn send_inproc(args: Args) -> Outcome {
-    let push = Push::open(args.hwm)?;
+    let push: Push = socket(args.hwm)?;
     push.connect(&args.endpoint).await?;
     fill(push, payload(args.size).into(), args.count).await;
     Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sinew::{Message, Pub, Sub};
 
 use super::payload::{expected, payloads, topics};
-use super::socket::{Socket, open, receive};
+use super::socket::{open, receive};
 use super::tally::{Tally, line};
 use super::{Args, Outcome};
 
@@ -23,7 +23,7 @@ pub(crate) async fn publish(args: &Args) -> Outcome {
             }
             tally.count();
         }
-        let undelivered = Socket::close(&publisher).await;
+        let undelivered = publisher.close().await.undelivered;
         let dropped = publisher.stats().dropped.high_water_mark;
         let sent = line("sent", &[tally], args.count, args.size)?;
         eprintln!("{sent} dropped={dropped} undelivered={undelivered}");

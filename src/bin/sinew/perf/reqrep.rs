@@ -5,7 +5,7 @@ use std::time::Instant;
 use sinew::{Message, Rep, Req};
 
 use super::payload::payload;
-use super::socket::{Socket, open, receive};
+use super::socket::{open, receive};
 use super::tally::{Tally, round_trips};
 use super::{Args, Outcome};
 
@@ -36,7 +36,7 @@ pub(crate) async fn req(args: &Args) -> Outcome {
         }
         trips.sort_unstable();
         println!("{}", round_trips(&trips));
-        Socket::close(&req).await;
+        req.close().await.undelivered;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sinew::{BindError, ConnectError, Dealer, Endpoint, OptionError, Pub, Pull, Push, Rep, Req, Router, Sub};
+use sinew::{Context, OptionError, Options, Socket};
 use tokio::time::Instant;
 
 use super::tally::{Tally, line};
@@ -14,66 +14,28 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// How often it looks.
 const TICK: Duration = Duration::from_millis(200);
 
-/// The life of a socket, of any type.
-pub(crate) trait Socket: Clone + Send + Sync + Sized + 'static {
-    fn open(hwm: Option<usize>) -> Result<Self, OptionError>;
-    fn bind(&self, endpoint: &str) -> impl Future<Output = Result<Endpoint, BindError>> + Send;
-    fn connect(&self, endpoint: &str) -> impl Future<Output = Result<(), ConnectError>> + Send;
-    fn received(&self) -> u64;
-    /// How many messages were left undelivered.
-    fn close(&self) -> impl Future<Output = usize> + Send;
-}
-
-macro_rules! sockets {
-    ($($socket:ident: $($mark:ident, $bytes:ident),+;)+) => {$(
-        impl Socket for $socket {
-            fn open(hwm: Option<usize>) -> Result<Self, OptionError> {
-                let builder = Self::builder();
-                let Some(hwm) = hwm else { return builder.build() };
-                builder$(.$mark(hwm).$bytes(0))+.build()
-            }
-
-            async fn bind(&self, endpoint: &str) -> Result<Endpoint, BindError> {
-                self.bind(endpoint).await
-            }
-
-            async fn connect(&self, endpoint: &str) -> Result<(), ConnectError> {
-                self.connect(endpoint).await
-            }
-
-            fn received(&self) -> u64 {
-                self.stats().received
-            }
-
-            async fn close(&self) -> usize {
-                self.close().await.undelivered
-            }
-        }
-    )+};
-}
-sockets! {
-    Push: send_hwm, send_hwm_bytes;
-    Pub: send_hwm, send_hwm_bytes;
-    Pull: recv_hwm, recv_hwm_bytes;
-    Sub: recv_hwm, recv_hwm_bytes;
-    Req: send_hwm, send_hwm_bytes, recv_hwm, recv_hwm_bytes;
-    Rep: send_hwm, send_hwm_bytes, recv_hwm, recv_hwm_bytes;
-    Dealer: send_hwm, send_hwm_bytes, recv_hwm, recv_hwm_bytes;
-    Router: send_hwm, send_hwm_bytes, recv_hwm, recv_hwm_bytes;
+/// A socket with that mark in messages, of sending and receiving, and then none in bytes; or as it is by default.
+pub(crate) fn socket<S: Socket>(hwm: Option<usize>) -> Result<S, OptionError> {
+    let options = Options::new();
+    let options = match hwm {
+        Some(hwm) => options.send_hwm(hwm).send_hwm_bytes(None).recv_hwm(hwm).recv_hwm_bytes(None),
+        None => options,
+    };
+    S::with_options(&Context::default(), &options)
 }
 
 /// The sockets of a role: one that is bound, or as many as wanted that connect.
 pub(crate) async fn open<S: Socket>(args: &Args) -> Outcome<Vec<S>> {
     if args.binds() {
-        let socket = S::open(args.hwm)?;
+        let socket = socket::<S>(args.hwm)?;
         // For who asked for any free port.
-        eprintln!("bound {}", socket.bind(&args.endpoint).await?);
+        eprintln!("bound {}", socket.bind(&*args.endpoint).await?);
         return Ok(vec![socket]);
     }
     let mut sockets = Vec::new();
     for _ in 0..args.sockets {
-        let socket = S::open(args.hwm)?;
-        socket.connect(&args.endpoint).await?;
+        let socket = socket::<S>(args.hwm)?;
+        socket.connect(&*args.endpoint).await?;
         sockets.push(socket);
     }
     Ok(sockets)
@@ -127,7 +89,7 @@ async fn close_at_end<S: Socket>(sockets: Vec<S>, of: u64) {
         // No timer: with one set, a runtime looks at its clock each time that it waits, and it is the socket that is
         // measured.
         let _ = tokio::task::spawn_blocking(|| std::thread::sleep(TICK)).await;
-        let received = sockets.iter().map(Socket::received).sum();
+        let received = sockets.iter().map(|socket| socket.stats().received).sum();
         if received != seen {
             (seen, since) = (received, Instant::now());
         }
