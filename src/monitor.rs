@@ -117,8 +117,13 @@ pub enum DisconnectReason {
     ClosedByPeer,
     /// We closed it: `close`, `disconnect`, `unbind`, or the socket was dropped.
     ClosedByUs,
-    /// The peer broke the protocol.
+    /// The peer broke the protocol, or exceeded a limit.
     Protocol(ProtocolError),
+    /// The peer ended it, and said why: it found that we broke the protocol, or exceeded a limit.
+    Rejected {
+        /// What it said.
+        reason: String,
+    },
     /// The peer was silent for longer than `heartbeat` has patience, or than the time to live that it had announced.
     Silent,
     /// The peer stopped in the middle of a message for longer than `progress_timeout`.

@@ -8,7 +8,7 @@ use crate::patterns::traits::Sealed;
 use crate::patterns::{Dealer, Pair, Pub, Pull, Push, Rep, Router, Sub, XPub, XSub};
 use crate::pipe::{Deferred, Outbox, Refusal, Slot};
 use crate::routing::PeerKey;
-use crate::socket::{Core, Offer, RawReceive, RawSend};
+use crate::socket::{Core, FanOut, Offer, RawReceive, RawSend};
 
 /// A socket that a [`proxy`] can pass messages from or to.
 ///
@@ -109,9 +109,9 @@ impl Capture {
 }
 
 fn offer<'a>(core: &'a Core, send: &'a RawSend) -> impl Offer + 'a {
-    |outbox: &mut Outbox, message: &mut Message, later: &mut Deferred| -> Result<(), Refusal> {
+    FanOut(|outbox: &mut Outbox, message: &mut Message, later: &mut Deferred| -> Result<(), Refusal> {
         (send.offer)(core, outbox, message, later)
-    }
+    })
 }
 
 /// A message on its way; it goes back if the proxy is cancelled.

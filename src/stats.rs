@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::monitor::PeerInfo;
-use crate::socket::Core;
+use crate::pipe::STEP;
+use crate::routing::PeerKey;
+use crate::socket::{Core, PeerEntry};
 
 /// The counters of one socket; see [`Push::stats`](crate::Push::stats).
 ///
@@ -96,9 +98,17 @@ impl Core {
             refused: load(&self.tally.refused),
             ..Stats::default()
         };
+        stats.dropped.unexpected = load(&self.tally.unexpected);
         let peers: Vec<_> = self.peers.lock().iter().map(|(key, entry)| (key, entry.clone())).collect();
         stats.peers = Vec::with_capacity(peers.len());
-        // One after the other, as everywhere: `inbox`, then `outbox`.
+        self.totals(&mut stats);
+        for some in peers.chunks(STEP) {
+            self.peer_stats(some, &mut stats.peers);
+        }
+        stats
+    }
+
+    fn totals(&self, stats: &mut Stats) {
         let inbox = self.inbox.lock();
         stats.received = inbox.received;
         stats.unread = number(inbox.unread());
@@ -113,14 +123,20 @@ impl Core {
             linger: outbox.counters.dropped_linger,
             no_route: outbox.counters.dropped_no_peer,
             unread,
-            unexpected: load(&self.tally.unexpected),
+            unexpected: stats.dropped.unexpected,
         };
-        for (key, entry) in peers {
-            let (out, inp) = (outbox.pipes.get(key), inbox.get(key));
-            stats.peers.push(PeerStats {
-                endpoint: entry.endpoint,
-                address: entry.info.as_ref().map(|info: &Arc<PeerInfo>| info.address.clone()),
-                routing_id: entry.info.map(|info| info.routing_id.clone()).unwrap_or_default(),
+    }
+
+    /// One lock after the other, as everywhere: `inbox`, then `outbox`.
+    fn peer_stats(&self, peers: &[(PeerKey, PeerEntry)], stats: &mut Vec<PeerStats>) {
+        let inbox = self.inbox.lock();
+        let outbox = self.outbox.lock();
+        for (key, PeerEntry { endpoint, info, .. }) in peers {
+            let (out, inp) = (outbox.pipes.get(*key), inbox.get(*key));
+            stats.push(PeerStats {
+                endpoint: endpoint.clone(),
+                address: info.as_ref().map(|info: &Arc<PeerInfo>| info.address.clone()),
+                routing_id: info.as_ref().map(|info| info.routing_id.clone()).unwrap_or_default(),
                 sent: out.map_or(0, |pipe| pipe.sent),
                 queued: out.map_or(0, |pipe| number(pipe.level().messages)),
                 queued_bytes: out.map_or(0, |pipe| number(pipe.level().bytes)),
@@ -130,7 +146,6 @@ impl Core {
                 high_water_hits: out.map_or(0, |pipe| pipe.full),
             });
         }
-        stats
     }
 }
 

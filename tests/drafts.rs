@@ -1,5 +1,7 @@
 //! The draft socket types (41, 48, 49, 51, 52): their bytes against a raw peer, and what each promises over every medium.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 mod support;
 
 use std::time::Duration;

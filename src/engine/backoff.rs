@@ -14,13 +14,14 @@ pub(crate) struct Backoff {
     initial: Duration,
     max: Duration,
     step: Duration,
+    last: Duration,
 }
 
 impl Backoff {
     /// A `max` below `initial` means no growth, as libzmq's `ZMQ_RECONNECT_IVL_MAX` does.
     pub(crate) fn new(initial: Duration, max: Duration) -> Self {
         let initial = initial.max(FLOOR);
-        Self { initial, max: max.max(initial), step: initial }
+        Self { initial, max: max.max(initial), step: initial, last: Duration::ZERO }
     }
 
     /// The next delay, never zero and never above the maximum. `random` is uniform in 0..1.
@@ -29,12 +30,16 @@ impl Backoff {
         // Rounding, NaN and what is not in 0..1 end at one bound or the other.
         let jitter = Duration::try_from_secs_f64(half.as_secs_f64() * random).unwrap_or_default().min(half);
         self.step = self.step.saturating_mul(2).min(self.max);
-        half + jitter
+        self.last = half + jitter;
+        self.last
     }
 
-    /// The connection stood: begin again.
-    pub(crate) fn reset(&mut self) {
-        self.step = self.initial;
+    /// A connection has ended that stood for so long. Begins again if that was longer than the last pause: a peer that
+    /// takes us in and hangs up at once, for whatever reason, is asked less and less often.
+    pub(crate) fn stood(&mut self, time: Duration) {
+        if time > self.last {
+            self.step = self.initial;
+        }
     }
 }
 
@@ -69,8 +74,12 @@ mod tests {
                 prop_assert!(delay >= before || step == max);
                 (before, step) = (delay, step.saturating_mul(2).min(max));
             }
-            backoff.reset();
-            prop_assert!(backoff.next(0.5) <= initial);
+            backoff.stood(before);
+            prop_assert!(backoff.next(0.5) >= initial.min(before));
+            if let Some(longer) = max.checked_add(FLOOR) {
+                backoff.stood(longer);
+                prop_assert!(backoff.next(0.5) <= initial);
+            }
         }
 
         #[test]
@@ -90,7 +99,9 @@ mod tests {
         let delays: Vec<_> = (0..5).map(|_| backoff.next(0.0)).collect();
         assert_eq!(delays, [ms(20), ms(40), ms(80), ms(100), ms(100)]);
         assert_eq!(backoff.next(0.5), ms(150));
-        backoff.reset();
+        backoff.stood(ms(150));
+        assert_eq!(backoff.next(0.5), ms(150));
+        backoff.stood(ms(151));
         assert_eq!(backoff.next(0.5), ms(30));
     }
 

@@ -17,7 +17,7 @@ use crate::options;
 use crate::pipe::{Deferred, WireBuf};
 use crate::proto::{self, Handshake, HandshakeError};
 use crate::routing::PeerKey;
-use crate::socket::{Core, Pipe};
+use crate::socket::{Core, Pipe, Tally};
 use crate::transport::Stream;
 
 /// After our last byte we read on until the peer has seen our end, at most this long: closing with
@@ -162,6 +162,9 @@ pub(super) async fn run(
         End::Deadline => DisconnectReason::ClosedByUs,
         End::Lost(reason) => reason,
     };
+    if let DisconnectReason::Protocol(_) = reason {
+        Tally::count(&core.tally.refused, 1);
+    }
     (Outcome::Ended(reason), Some(key))
 }
 

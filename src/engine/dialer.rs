@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::time::Instant;
+
 use super::backoff::Backoff;
 use super::connection::{self, Outcome, Ready};
 use super::site::Site;
@@ -33,6 +35,12 @@ pub(super) async fn dial(site: Arc<Site>, address: Address, key: Option<PeerKey>
     if end == Stop::GaveUp {
         site.emit(None, EventKind::GaveUp);
     }
+}
+
+/// Whether one of the two sides has found a fault with the other: the next attempt will hardly be better.
+const fn is_refusal(outcome: &Outcome) -> bool {
+    use DisconnectReason::{Protocol, Rejected};
+    matches!(outcome, Outcome::Refused | Outcome::Ended(Protocol(_) | Rejected { .. }))
 }
 
 struct Dialer<'a> {
@@ -67,18 +75,16 @@ impl Dialer<'_> {
                         self.site.core.tally.reconnects.fetch_add(1, Ordering::Relaxed);
                     }
                     first = false;
+                    let begun = Instant::now();
                     let outcome = self.carry(stream, ready).await;
                     // Also where only the peer was disconnected, or another took its name over: its pipe is closed.
                     if matches!(outcome, Outcome::Ended(DisconnectReason::ClosedByUs)) {
                         return Stop::Told;
                     }
                     // Only a connection that stood resets it: a peer that accepts and hangs up, or shakes
-                    // hands and refuses us then, would be hammered otherwise (C6.3). A refusal comes as an ERROR
-                    // out of place (D25).
-                    let refused =
-                        matches!(outcome, Outcome::Refused | Outcome::Ended(DisconnectReason::Protocol(_)));
-                    if let Some(backoff) = backoff.as_mut().filter(|_| !refused) {
-                        backoff.reset();
+                    // hands and refuses us then, would be hammered otherwise (C6.3).
+                    if let Some(backoff) = backoff.as_mut().filter(|_| !is_refusal(&outcome)) {
+                        backoff.stood(begun.elapsed());
                     }
                 }
                 Err(permanent) if permanent => return Stop::GaveUp,

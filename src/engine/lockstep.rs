@@ -13,7 +13,10 @@ use crate::sync::Mutex;
 
 /// Where one half of a connection lies while nobody has it.
 #[derive(Debug)]
-pub(super) struct Half<T>(Mutex<Place<T>>);
+pub(super) struct Half<T: AtOnce> {
+    place: Mutex<Place<T>>,
+    owner: Arc<T::Owner>,
+}
 
 #[derive(Debug)]
 struct Place<T> {
@@ -23,14 +26,14 @@ struct Place<T> {
     asked: Option<Waker>,
 }
 
-impl<T> Half<T> {
-    pub(super) fn new(half: T) -> Self {
-        Self(Mutex::new(Place { half: Some(Box::new(half)), asked: None }))
+impl<T: AtOnce> Half<T> {
+    pub(super) fn new(half: T, owner: Arc<T::Owner>) -> Self {
+        Self { place: Mutex::new(Place { half: Some(Box::new(half)), asked: None }), owner }
     }
 
     /// For the task: takes it; where another has it, `waker` is woken once it is back.
     pub(super) fn take(&self, waker: &Waker) -> Option<Box<T>> {
-        let mut place = self.0.lock();
+        let mut place = self.place.lock();
         let half = place.half.take();
         if half.is_none() {
             place.asked = Some(waker.clone());
@@ -40,12 +43,12 @@ impl<T> Half<T> {
 
     /// For a waker: takes it if nobody has it.
     fn try_take(&self) -> Option<Box<T>> {
-        self.0.lock().half.take()
+        self.place.lock().half.take()
     }
 
     pub(super) fn give_back(&self, half: Box<T>) {
         let asked = {
-            let mut place = self.0.lock();
+            let mut place = self.place.lock();
             place.half = Some(half);
             place.asked.take()
         };
@@ -74,21 +77,19 @@ pub(super) trait AtOnce: Send + Sized + 'static {
 /// The waker of a connection's readiness, or of its queue, which acts in the task's place.
 #[derive(Debug)]
 pub(super) struct ActingWaker<T: AtOnce> {
-    owner: Weak<T::Owner>,
     half: Weak<Half<T>>,
     task: Waker,
 }
 
 impl<T: AtOnce> ActingWaker<T> {
-    pub(super) fn waker(owner: &Arc<T::Owner>, half: &Arc<Half<T>>, task: &Waker) -> Waker {
-        let (owner, half) = (Arc::downgrade(owner), Arc::downgrade(half));
-        Arc::new(Self { owner, half, task: task.clone() }).into()
+    pub(super) fn waker(half: &Arc<Half<T>>, task: &Waker) -> Waker {
+        Arc::new(Self { half: Arc::downgrade(half), task: task.clone() }).into()
     }
 
     fn act(self: &Arc<Self>) -> Option<Left> {
-        let (owner, half) = (self.owner.upgrade()?, self.half.upgrade()?);
+        let half = self.half.upgrade()?;
         let mut taken = half.try_take()?;
-        let left = taken.act(&owner, &self.clone().into());
+        let left = taken.act(&half.owner, &self.clone().into());
         half.give_back(taken);
         Some(left)
     }

@@ -39,8 +39,10 @@ const LAST_READS: usize = 512;
 const COMMANDS: usize = 64;
 /// A connection idle for this long, or up to twice as long, gives up memory that it does not need.
 const IDLE: Duration = Duration::from_secs(5);
-/// The largest command after the handshake (D18).
+/// The largest command after the handshake (D18), where no longer topics are allowed.
 const MAX_COMMAND: usize = 64 * 1024;
+/// What a command has besides a topic, at most.
+const NAME: usize = 16;
 
 /// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -104,7 +106,7 @@ impl<'a> Session<'a> {
     pub(super) fn new(site: &'a Site, stream: &'a Arc<Stream>, key: PeerKey, start: Start) -> Self {
         let Start { minor, input, records } = start;
         let (seal, open) = records.map(|Records { seal, open }| (seal, open)).unzip();
-        let reader = Reader::new(stream.clone(), key, site.options.limits(MAX_COMMAND), input, open);
+        let reader = Reader::new(stream.clone(), key, site.options.limits(max_command(site)), input, open);
         Self {
             core: &site.core,
             stream,
@@ -113,8 +115,8 @@ impl<'a> Session<'a> {
             controls: Vec::new(),
             ping: false,
             pong: None,
-            read_half: Arc::new(Half::new(reader)),
-            write_half: Arc::new(Half::new(Writer::new(stream.clone(), key, seal))),
+            read_half: Arc::new(Half::new(reader, site.core.clone())),
+            write_half: Arc::new(Half::new(Writer::new(stream.clone(), key, seal), site.core.clone())),
             lockstep: None,
             pinged: Instant::now(),
             heartbeat: site.options.heartbeat_plan().filter(|_| minor > 0 && site.core.pattern.pings),
@@ -134,9 +136,21 @@ impl<'a> Session<'a> {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        match self.drive(cx) {
-            Ok(()) => Poll::Pending,
-            Err(end) => Poll::Ready(end),
+        let Err(end) = self.drive(cx) else { return Poll::Pending };
+        if let End::Lost(DisconnectReason::Protocol(error)) = &end {
+            self.tell(error, cx.waker());
+        }
+        Poll::Ready(end)
+    }
+
+    /// Tells the peer why it is hung up on, as far as there is room: one that knows better than to come back at once
+    /// may do so.
+    fn tell(&self, error: &ProtocolError, waker: &Waker) {
+        if let Some(mut writer) = self.write_half.take(waker) {
+            writer.commands.clear();
+            command::put_error(&mut writer.commands, &error.to_string());
+            let _ = writer.write_once();
+            self.write_half.give_back(writer);
         }
     }
 
@@ -155,8 +169,8 @@ impl<'a> Session<'a> {
             return (task, task);
         }
         if self.lockstep.as_ref().is_none_or(|wakers| !wakers.task.will_wake(task)) {
-            let readable = ActingWaker::waker(self.core, &self.read_half, task);
-            let queued = ActingWaker::waker(self.core, &self.write_half, task);
+            let readable = ActingWaker::waker(&self.read_half, task);
+            let queued = ActingWaker::waker(&self.write_half, task);
             self.lockstep = Some(LockstepWakers { task: task.clone(), readable, queued });
         }
         self.lockstep.as_ref().map_or((task, task), |wakers| (&wakers.readable, &wakers.queued))
@@ -331,6 +345,10 @@ impl<'a> Session<'a> {
             Command::Leave(group) if groups => {
                 self.core.subscribed(self.key, false, &group).map_err(broken)?
             }
+            Command::Error(reason) => {
+                let reason = String::from_utf8_lossy(&reason).into_owned();
+                return Err(End::Lost(DisconnectReason::Rejected { reason }));
+            }
             Command::Ping { ttl_ds, context } => {
                 self.pong = Some(Bytes::copy_from_slice(&context));
                 reader.ttl = heartbeat::timeout(ttl_ds);
@@ -416,6 +434,13 @@ impl Drop for Session<'_> {
         self.core.outbox.lock().abandon(self.key, &mut later);
         later.run();
     }
+}
+
+/// What a publisher allows a topic to have, a command that subscribes to it may have, and not more than a message.
+fn max_command(site: &Site) -> usize {
+    let options = site.options.limits(MAX_COMMAND);
+    let topic = site.core.specific.subscriptions.max_topic().saturating_add(NAME);
+    MAX_COMMAND.max(topic.min(options.max_message_size))
 }
 
 pub(super) fn lost(error: io::Error) -> End {

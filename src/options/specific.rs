@@ -80,9 +80,14 @@ impl Default for SubscriptionLimits {
 }
 
 impl SubscriptionLimits {
+    /// How long one topic may be.
+    pub(crate) const fn max_topic(&self) -> usize {
+        super::limit(self.topic_len)
+    }
+
     /// Whether one topic may be this long.
     pub(crate) const fn check_topic(&self, size: usize) -> Result<(), ProtocolError> {
-        let limit = super::limit(self.topic_len);
+        let limit = self.max_topic();
         if size > limit { Err(ProtocolError::OversizedTopic { size, limit }) } else { Ok(()) }
     }
 

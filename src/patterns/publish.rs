@@ -5,7 +5,7 @@ use crate::message::Message;
 use crate::pipe::{Deferred, Outbox, Refusal};
 use crate::proto::SocketType;
 use crate::routing::{FanOut, Route};
-use crate::socket::{Core, LINGER, Offer, Pattern, RawSend, Turn, step, upstream};
+use crate::socket::{self, Core, LINGER, Offer, Pattern, RawSend, Turn, step, upstream};
 
 macro_rules! publishing {
     () => {
@@ -134,7 +134,7 @@ publisher!(Pub);
 
 #[inline]
 pub(super) fn offer(core: &Core) -> impl Offer {
-    step(core, publish)
+    socket::FanOut(step(core, publish))
 }
 
 /// A copy to every peer whose subscriptions match: PUB and XPUB.

@@ -8,7 +8,7 @@ use crate::message::{Frame, Message};
 use crate::pipe::{Deferred, Outbox, Refusal};
 use crate::proto::SocketType;
 use crate::routing::Route;
-use crate::socket::{Core, Offer, Pattern, RawSend, as_subscription, keep, step};
+use crate::socket::{Core, FanOut, Offer, Pattern, RawSend, as_subscription, keep, step};
 
 macro_rules! forwarding {
     () => {
@@ -79,7 +79,7 @@ sends_many!(XSub, offer);
 receives!(XSub, Message, pull::take);
 
 fn offer(core: &Core) -> impl Offer {
-    step(core, forward)
+    FanOut(step(core, forward))
 }
 
 /// A subscription is recorded and passed on as one; other messages go to every publisher (B6.3).

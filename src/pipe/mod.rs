@@ -32,7 +32,7 @@ pub(crate) use deferred::Deferred;
 pub(crate) use hwm::{Hwm, Level};
 pub(crate) use inbox::{Filter, InPipe, Inbox, Popped, Pull};
 pub(crate) use out_pipe::{Control, OutPipe};
-pub(crate) use outbox::{Fetched, Outbox, Refusal};
+pub(crate) use outbox::{Copies, Fetched, Outbox, Refusal};
 pub(crate) use wait::{Slot, WaitQueue};
 pub(crate) use wire::WireBuf;
 

@@ -42,6 +42,10 @@ pub(crate) struct Outbox {
     stamp: u64,
     /// The message being published, encoded once for all.
     encoded: WireBuf,
+    /// Copies that are yet to be made, under the lock's next holds.
+    unfinished: Option<Copies>,
+    /// Copies made so far.
+    copies: usize,
     /// A sender's turn, and how many messages that is.
     budget: Budget,
     turn: usize,
@@ -72,6 +76,13 @@ impl OutCounters {
             _ => self.dropped_disconnect += count(messages),
         }
     }
+}
+
+/// The copies of one message that are yet to be made.
+#[derive(Debug)]
+pub(crate) struct Copies {
+    peers: Vec<PeerKey>,
+    encoded: WireBuf,
 }
 
 /// Why a message was not accepted.
@@ -123,6 +134,8 @@ impl Outbox {
             matched: Vec::new(),
             stamp: 0,
             encoded: WireBuf::default(),
+            unfinished: None,
+            copies: 0,
             budget: Budget::new(turn),
             turn,
         }
@@ -220,6 +233,8 @@ impl Outbox {
 
     /// Sends a copy to every peer that the message matches (`invert`: does not match). A full peer
     /// misses it, counted, or where the route waits for all, nobody gets it then (B5.12). With `only`, no other peer does.
+    /// The copies for many peers are left to [`copy_on`](Self::copy_on), but not where all were found to have room: others
+    /// could take it meanwhile.
     pub(crate) fn publish(
         &mut self,
         message: &Message,
@@ -242,20 +257,60 @@ impl Outbox {
         if self.matched.is_empty() {
             self.counters.dropped_no_peer += 1;
         }
-        for at in 0..self.matched.len() {
-            let key = self.matched[at];
-            let Some(pipe) = self.pipes.get_mut(key) else { continue };
-            if pipe.has_room(size) {
-                self.counters.dropped_full += pipe.push_copy(&self.encoded, message, size, later);
-                pipe.wake(later);
-            } else {
-                pipe.full += 1;
-                self.counters.full += 1;
-                self.miss(key, later);
-            }
+        let now = if self.waits_for_all() { self.matched.len() } else { self.matched.len().min(STEP) };
+        let encoded = std::mem::take(&mut self.encoded);
+        for at in 0..now {
+            self.copy(self.matched[at], &encoded, message, size, later);
         }
+        if now < self.matched.len() {
+            self.unfinished = Some(Copies { peers: self.matched.split_off(now), encoded });
+            return Ok(());
+        }
+        self.encoded = encoded;
         self.encoded.release(later);
         Ok(())
+    }
+
+    /// What [`publish`](Self::publish) has left; for [`copy_on`](Self::copy_on), once the lock was released.
+    #[inline]
+    pub(crate) fn take_unfinished(&mut self) -> Option<Copies> {
+        self.unfinished.take()
+    }
+
+    /// Makes some of the copies; says whether there are more. Who publishes meanwhile may be ahead with some peers and
+    /// behind with others: nobody has said which comes first.
+    pub(crate) fn copy_on(&mut self, copies: &mut Copies, message: &Message, later: &mut Deferred) -> bool {
+        let size = wire_size(&[], message);
+        let rest = copies.peers.len().saturating_sub(STEP);
+        for key in copies.peers.drain(rest..) {
+            self.copy(key, &copies.encoded, message, size, later);
+        }
+        rest > 0
+    }
+
+    fn copy(
+        &mut self,
+        key: PeerKey,
+        encoded: &WireBuf,
+        message: &Message,
+        size: usize,
+        later: &mut Deferred,
+    ) {
+        self.copies = self.copies.wrapping_add(1);
+        let Some(pipe) = self.pipes.get_mut(key) else { return };
+        if pipe.has_room(size) {
+            self.counters.dropped_full += pipe.push_copy(encoded, message, size, later);
+            pipe.wake(later);
+        } else {
+            pipe.full += 1;
+            self.counters.full += 1;
+            self.miss(key, later);
+        }
+    }
+
+    /// Copies made so far, of all messages.
+    pub(crate) const fn copies(&self) -> usize {
+        self.copies
     }
 
     /// Whether a full subscriber holds the publisher up.
@@ -436,44 +491,23 @@ impl Outbox {
 
     /// The consumer is done with this much of a pipe.
     pub(crate) fn credit(&mut self, key: PeerKey, written: Level, later: &mut Deferred) {
-        if written != Level::default()
-            && let Some(pipe) = self.pipes.get_mut(key)
-        {
-            let messages = count(written.messages);
-            self.counters.sent += messages;
-            pipe.sent += messages;
-            self.free(key, written, later);
+        if written != Level::default() {
+            self.counters.sent += count(written.messages);
+            if let Some(pipe) = self.free(key, written, later) {
+                pipe.sent += count(written.messages);
+            }
         }
     }
 
     /// Room has come free in a pipe.
-    fn free(&mut self, key: PeerKey, freed: Level, later: &mut Deferred) {
-        let Some(pipe) = self.pipes.get_mut(key) else { return };
+    fn free(&mut self, key: PeerKey, freed: Level, later: &mut Deferred) -> Option<&mut OutPipe> {
+        let Self { pipes, route, senders, .. } = self;
+        let pipe = pipes.get_mut(key)?;
         pipe.level.sub(freed.messages, freed.bytes);
         if pipe.level.is_low(pipe.hwm) {
-            self.open(key, later);
+            open(key, pipe, route, senders, later);
         }
-    }
-
-    /// A pipe has room for those who wait.
-    fn open(&mut self, key: PeerKey, later: &mut Deferred) {
-        let Some(pipe) = self.pipes.get_mut(key) else { return };
-        pipe.missed = false;
-        if pipe.blocked {
-            pipe.blocked = false;
-            if pipe.closing.is_none() {
-                self.route.writable(key);
-            }
-        }
-        // Also where it was not found full: those woken for the last room have filled it without
-        // looking again, and others still wait.
-        let room = pipe.hwm.messages.saturating_sub(pipe.level.messages);
-        match self.route {
-            Route::Balance(_) => self.senders.wake(room, later),
-            Route::Named(_) | Route::Nothing => self.senders.wake_for(key, room, later),
-            // Each waits for all.
-            Route::Fan(_) | Route::All => self.senders.wake(usize::MAX, later),
-        }
+        Some(pipe)
     }
 
     /// Puts back what a broken connection had not written. What it had `begun` to write is dropped already, whole, and
@@ -509,12 +543,13 @@ impl Outbox {
     /// The receiver's mark of an inproc pipe; gives back the pipe's, which is both summed (C2.2).
     pub(crate) fn set_theirs(&mut self, key: PeerKey, theirs: Hwm, later: &mut Deferred) -> Hwm {
         let hwm = self.mark.sum(theirs);
-        if let Some(pipe) = self.pipes.get_mut(key) {
+        let Self { pipes, route, senders, .. } = self;
+        if let Some(pipe) = pipes.get_mut(key) {
             pipe.theirs = theirs;
             pipe.hwm = hwm;
             // C2.3: a sender that waits at the smaller limit goes on.
             if pipe.has_room(0) {
-                self.open(key, later);
+                open(key, pipe, route, senders, later);
             }
         }
         hwm
@@ -609,6 +644,27 @@ impl Outbox {
             Route::Fan(fan) => Some(fan),
             _ => None,
         }
+    }
+}
+
+/// A pipe has room for those who wait.
+#[inline]
+fn open(key: PeerKey, pipe: &mut OutPipe, route: &mut Route, senders: &mut WaitQueue, later: &mut Deferred) {
+    pipe.missed = false;
+    if pipe.blocked {
+        pipe.blocked = false;
+        if pipe.closing.is_none() {
+            route.writable(key);
+        }
+    }
+    // Also where it was not found full: those woken for the last room have filled it without
+    // looking again, and others still wait.
+    let room = pipe.hwm.messages.saturating_sub(pipe.level.messages);
+    match route {
+        Route::Balance(_) => senders.wake(room, later),
+        Route::Named(_) | Route::Nothing => senders.wake_for(key, room, later),
+        // Each waits for all.
+        Route::Fan(_) | Route::All => senders.wake(usize::MAX, later),
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Command {
         /// To be echoed in the PONG.
         context: Bytes,
     },
+    /// It ends the connection, and says why.
+    Error(Bytes),
     /// A PONG, or a command we do not know: a sign of life, nothing more.
     Ignored,
 }
@@ -41,7 +43,8 @@ impl Command {
                 let context = context.get(..MAX_CONTEXT).unwrap_or(context);
                 Self::Ping { ttl_ds: u16::from_be_bytes(*ttl), context: body.slice_ref(context) }
             }
-            READY | ERROR | b"HELLO" | b"WELCOME" | b"INITIATE" => {
+            ERROR => Self::Error(body.slice_ref(reason(data)?)),
+            READY | b"HELLO" | b"WELCOME" | b"INITIATE" => {
                 return Err(ProtocolError::HandshakeCommandInTraffic);
             }
             _ => Self::Ignored,
@@ -215,7 +218,7 @@ mod tests {
     fn a4_commands_of_traffic() {
         let ping =
             |ttl_ds, context: &'static [u8]| Command::Ping { ttl_ds, context: Bytes::from_static(context) };
-        let cases: [(&[u8], Command); 10] = [
+        let cases: [(&[u8], Command); 11] = [
             (b"\x09SUBSCRIBE", Command::Subscribe(Bytes::new())),
             (b"\x09SUBSCRIBE\x00a", Command::Subscribe(Bytes::from_static(b"\x00a"))),
             (b"\x06CANCELa", Command::Cancel(Bytes::from_static(b"a"))),
@@ -225,6 +228,7 @@ mod tests {
             (b"\x04PING\x00\x000123456789abcdefg", ping(0, b"0123456789abcdef")),
             (b"\x04PONG", Command::Ignored),
             (b"\x04PONG01234567890123456789", Command::Ignored),
+            (b"\x05ERROR\x03400", Command::Error(Bytes::from_static(b"400"))),
             // A4.2, A4.3
             (b"\x04JUMPgroup", Command::Ignored),
             (b"\x01\xFF", Command::Ignored),
@@ -249,7 +253,7 @@ mod tests {
             // D20
             (b"\x05READY", HandshakeCommandInTraffic),
             (b"\x05READYjunk", HandshakeCommandInTraffic),
-            (b"\x05ERROR\x03400", HandshakeCommandInTraffic),
+            (b"\x05ERROR\x04400", MalformedError),
             (b"\x05HELLO", HandshakeCommandInTraffic),
             (b"\x07WELCOME", HandshakeCommandInTraffic),
             (b"\x08INITIATE", HandshakeCommandInTraffic),

@@ -75,6 +75,9 @@ fn put(out: &mut Vec<u8>, event: &Event) {
         Event::Command(Command::Subscribe(topic)) => command::put_subscribe(out, topic, 1),
         Event::Command(Command::Cancel(topic)) => command::put_cancel(out, topic, 1),
         Event::Command(Command::Ping { ttl_ds, context }) => command::put_ping(out, *ttl_ds, context),
+        Event::Command(Command::Error(reason)) => {
+            command::put_error(out, std::str::from_utf8(reason).unwrap())
+        }
         Event::Command(Command::Join(group)) => command::put_join(out, group),
         Event::Command(Command::Leave(group)) => command::put_leave(out, group),
         Event::Command(Command::Ignored) => command::put_pong(out, b"context"),
@@ -98,6 +101,7 @@ fn event() -> impl Strategy<Value = Event> {
         ping,
         vec(any::<u8>(), 0..=command::MAX_GROUP).prop_map(|group| Command::Join(group.into())),
         vec(any::<u8>(), 0..=command::MAX_GROUP).prop_map(|group| Command::Leave(group.into())),
+        "[ -~]{0,255}".prop_map(|reason| Command::Error(reason.into())),
         Just(Command::Ignored),
     ];
     prop_oneof![3 => message, 1 => command.prop_map(Event::Command)]

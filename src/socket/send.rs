@@ -8,13 +8,16 @@ use std::task::{Context, Poll};
 use super::{Core, Tally};
 use crate::error::{SendError, SendErrorKind, SocketClosed};
 use crate::message::Message;
-use crate::pipe::{Deferred, Outbox, Refusal, STEP, Slot};
+use crate::pipe::{Copies, Deferred, Outbox, Refusal, STEP, Slot};
 
 /// The step that offers a message to an [`Outbox`]; one that is refused stays where it is.
 pub(crate) trait Offer {
     /// REQ: with the message, all that is unread is dropped. What came before a request is no reply to it (B1.4), and
     /// what comes after it may be.
     const CLEARS_INBOX: bool = false;
+
+    /// PUB and its like: a message may have more copies than are made under one hold of the lock.
+    const FANS_OUT: bool = false;
 
     fn offer(&self, outbox: &mut Outbox, message: &mut Message, later: &mut Deferred) -> Result<(), Refusal>;
 }
@@ -26,12 +29,24 @@ impl<F: Fn(&mut Outbox, &mut Message, &mut Deferred) -> Result<(), Refusal>> Off
     }
 }
 
+/// The step of a type that sends copies.
+pub(crate) struct FanOut<F>(pub(crate) F);
+
+impl<F: Fn(&mut Outbox, &mut Message, &mut Deferred) -> Result<(), Refusal>> Offer for FanOut<F> {
+    const FANS_OUT: bool = true;
+
+    #[inline]
+    fn offer(&self, outbox: &mut Outbox, message: &mut Message, later: &mut Deferred) -> Result<(), Refusal> {
+        (self.0)(outbox, message, later)
+    }
+}
+
 /// The step of a type that needs nothing but its socket.
 #[inline]
 pub(crate) fn step<'a>(
     core: &'a Core,
     offer: impl Fn(&Core, &mut Outbox, &mut Message, &mut Deferred) -> Result<(), Refusal> + 'a,
-) -> impl Offer + 'a {
+) -> impl Fn(&mut Outbox, &mut Message, &mut Deferred) -> Result<(), Refusal> + 'a {
     move |outbox: &mut Outbox, message: &mut Message, later: &mut Deferred| {
         offer(core, outbox, message, later)
     }
@@ -48,7 +63,7 @@ impl Core {
     ) -> T {
         let mut later = Deferred::new();
         let mut inbox = F::CLEARS_INBOX.then(|| self.inbox.lock());
-        let said = {
+        let (said, unfinished) = {
             let mut outbox = self.outbox.lock();
             let offered = offer.offer(&mut outbox, message, &mut later);
             if offered.is_ok()
@@ -56,11 +71,28 @@ impl Core {
             {
                 Tally::count(&self.tally.unexpected, inbox.clear(&mut later));
             }
-            with(&mut outbox, offered, &mut later)
+            let said = with(&mut outbox, offered, &mut later);
+            (said, if F::FANS_OUT { outbox.take_unfinished() } else { None })
         };
         drop(inbox);
         later.run();
+        if let Some(copies) = unfinished {
+            self.finish(copies, message);
+        }
         said
+    }
+
+    /// Makes the copies that are left, under several holds of the lock.
+    #[cold]
+    pub(super) fn finish(&self, mut copies: Copies, message: &Message) {
+        loop {
+            let mut later = Deferred::new();
+            let more = self.outbox.lock().copy_on(&mut copies, message, &mut later);
+            later.run();
+            if !more {
+                return;
+            }
+        }
     }
 
     /// Offers `message` once.
@@ -159,15 +191,23 @@ impl Core {
         while !F::CLEARS_INBOX && !messages.is_empty() {
             let mut later = Deferred::new();
             let mut sent = 0;
-            let offered = {
+            let (offered, unfinished) = {
                 let mut outbox = self.outbox.lock();
-                messages.iter_mut().take(STEP).try_for_each(|message| {
-                    offer.offer(&mut outbox, message, &mut later)?;
-                    sent += 1;
-                    Ok(())
-                })
+                let copies = outbox.copies();
+                let mut offered = Ok(());
+                for message in messages.iter_mut().take(STEP) {
+                    offered = offer.offer(&mut outbox, message, &mut later);
+                    sent += usize::from(offered.is_ok());
+                    if offered.is_err() || (F::FANS_OUT && outbox.copies().wrapping_sub(copies) >= STEP) {
+                        break;
+                    }
+                }
+                (offered, if F::FANS_OUT { outbox.take_unfinished() } else { None })
             };
             later.run();
+            if let (Some(copies), Some(message)) = (unfinished, messages.get(sent.wrapping_sub(1))) {
+                self.finish(copies, message);
+            }
             drop(messages.drain(..sent));
             offered?;
         }

@@ -116,14 +116,18 @@ impl Core {
         });
         if let Some(rest) = rest {
             let mut later = Deferred::new();
-            {
+            let unfinished = {
                 let mut outbox = self.outbox.lock();
                 // Somebody whose turn is over does not wait here: subscribing is no asynchronous act.
                 if outbox.publish(&rest, None, false, &mut later) == Err(Refusal::Yield) {
                     let _ = outbox.publish(&rest, None, false, &mut later);
                 }
-            }
+                outbox.take_unfinished()
+            };
             later.run();
+            if let Some(copies) = unfinished {
+                self.finish(copies, &rest);
+            }
         }
     }
 

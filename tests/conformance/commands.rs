@@ -65,7 +65,7 @@ async fn a4_4_only_the_mechanism_s_commands_are_legal_in_the_handshake() {
 
 #[tokio::test]
 async fn d20_handshake_commands_in_traffic_close() {
-    for name in ["READY", "ERROR", "HELLO", "WELCOME", "INITIATE"] {
+    for name in ["READY", "HELLO", "WELCOME", "INITIATE"] {
         let pull = Pull::new();
         let mut monitor = pull.monitor();
         let mut peer = raw(&pull).await;
@@ -74,6 +74,17 @@ async fn d20_handshake_commands_in_traffic_close() {
         assert_eq!(reason, DisconnectReason::Protocol(ProtocolError::HandshakeCommandInTraffic), "{name}");
         peer.expect_closed().await;
     }
+}
+
+#[tokio::test]
+async fn d20_an_error_in_traffic_closes_and_its_reason_is_told() {
+    let pull = Pull::new();
+    let mut monitor = pull.monitor();
+    let mut peer = raw(&pull).await;
+    peer.send_command("ERROR", b"\x08too much").await;
+    let reason = "too much".to_owned();
+    assert_eq!(disconnected(&mut monitor).await, DisconnectReason::Rejected { reason });
+    assert!(peer.expect_closed().await.is_empty());
 }
 
 #[tokio::test]

@@ -43,8 +43,13 @@ async fn a9_3_a_ping_without_a_whole_time_to_live_closes() {
         let mut peer = raw(&pull).await;
         peer.send_frame(COMMAND, body).await;
         let reason = disconnected(&mut monitor).await;
-        assert_eq!(reason, DisconnectReason::Protocol(ProtocolError::MalformedPing));
+        let error = ProtocolError::MalformedPing;
+        assert_eq!(reason, DisconnectReason::Protocol(error));
+        // It is told why.
+        let told = [&[error.to_string().len() as u8], error.to_string().as_bytes()].concat();
+        assert_eq!(peer.recv_command().await, ("ERROR".to_owned(), told));
         assert!(peer.expect_closed().await.is_empty());
+        assert_eq!(pull.stats().refused, 1);
     }
 }
 

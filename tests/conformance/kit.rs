@@ -31,7 +31,7 @@ pub(crate) trait Item: Send + PartialEq + std::fmt::Debug {
 }
 
 impl Item for Message {
-    fn of(message: impl Into<Message>) -> Self {
+    fn of(message: impl Into<Self>) -> Self {
         message.into()
     }
     fn into_message(self) -> Message {

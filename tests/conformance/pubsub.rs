@@ -2,7 +2,7 @@
 
 use sinew::{Pub, RecvError, SendErrorKind, Sub, XPub, XSub};
 
-use crate::kit::{MEDIA, Medium, Soon, answer, bind, counted, join, make, raw, raw_server};
+use crate::kit::{MEDIA, Medium, Soon, answer, bind, counted, disconnected, join, make, raw, raw_server};
 use crate::support::raw_peer::command_body;
 
 #[tokio::test]
@@ -433,4 +433,33 @@ async fn c2_a_publisher_with_many_messages_lets_them_be_written() {
     let mut messages = futures::stream::iter(messages().map(Ok));
     futures::SinkExt::send_all(&mut sink, &mut messages).soon().await.unwrap();
     assert_eq!(publisher.stats().dropped.high_water_mark, 0, "Sink");
+}
+
+/// Limits D13: the limit given holds, also above what other commands may have.
+#[tokio::test]
+async fn d13_topics_of_any_length_that_is_allowed() {
+    for (limit, fits, too_long) in
+        [(Some(100_000), 100_000, 100_001), (Some(300), 300, 301), (None, 2 << 20, 0)]
+    {
+        let xpub = XPub::builder().max_topic_len(limit).build().unwrap();
+        let mut monitor = xpub.monitor();
+        let mut peer = raw(&xpub).await;
+        peer.send_command("SUBSCRIBE", &vec![b'a'; fits]).await;
+        assert_eq!(xpub.recv().soon().await.unwrap().size(), fits + 1);
+        let message = vec![b'a'; fits + 1];
+        xpub.send(message.clone()).soon().await.unwrap();
+        assert_eq!(peer.recv_msg().await, [message]);
+        if too_long > 0 {
+            peer.send_command("SUBSCRIBE", &vec![b'b'; too_long]).await;
+            let error = sinew::ProtocolError::OversizedTopic { size: too_long, limit: fits };
+            assert_eq!(disconnected(&mut monitor).await, sinew::DisconnectReason::Protocol(error));
+        }
+    }
+    // What is no topic has the limit of all commands, and no topic may be longer than a message.
+    let xpub = XPub::builder().max_topic_len(None).max_message_size(100_000).build().unwrap();
+    let mut monitor = xpub.monitor();
+    let mut peer = raw(&xpub).await;
+    peer.send_command("SUBSCRIBE", &vec![b'a'; 100_001]).await;
+    let error = sinew::ProtocolError::OversizedCommand { size: 100_011, limit: 100_000 };
+    assert_eq!(disconnected(&mut monitor).await, sinew::DisconnectReason::Protocol(error));
 }

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use sinew::{
-    Dealer, DisconnectReason, EventKind, HandshakeError, ProtocolError, Pull, Push, Req, SendErrorKind, Sub,
+    Dealer, DisconnectReason, EventKind, HandshakeError, ProtocolError, Pub, Pull, Push, Req, SendErrorKind,
+    Sub,
 };
 
 use crate::kit::{
     MEDIA, Medium, Soon, answer, bind, counted, disconnected, event, handshake_failed, make, partner,
     raw_server, until, unused_tcp,
 };
+use crate::support::pass;
 use crate::support::raw_peer::{RawListener, RawPeer};
 
 const fn ms(millis: u64) -> Duration {
@@ -35,7 +37,8 @@ async fn c6_1_what_was_sent_before_bind_arrives_in_order() {
 }
 
 #[tokio::test]
-async fn c6_3_delays_double_up_to_the_maximum_and_only_a_handshake_resets_them() {
+async fn c6_3_delays_double_up_to_the_maximum_and_only_a_connection_that_stood_resets_them() {
+    pass(ms(1)).await;
     let listener = RawListener::bind().await;
     let push = Push::builder().reconnect_interval(ms(8)).reconnect_max(ms(32)).build().unwrap();
     let mut monitor = push.monitor();
@@ -50,9 +53,42 @@ async fn c6_3_delays_double_up_to_the_maximum_and_only_a_handshake_resets_them()
         let delay = event(&mut monitor, delay).await;
         assert!((ms(low)..=ms(high)).contains(&delay), "{delay:?}");
     }
-    drop(answer(&listener, "PULL", 1).await);
-    let delay = event(&mut monitor, delay).await;
-    assert!((ms(4)..=ms(8)).contains(&delay), "{delay:?}");
+    // Nor is one that shakes hands before it does.
+    for stands in [false, true] {
+        let peer = answer(&listener, "PULL", 1).await;
+        push.wait_for_peers(1).soon().await.unwrap();
+        if stands {
+            pass(ms(40)).await;
+        }
+        drop(peer);
+        let delay = event(&mut monitor, delay).await;
+        let (low, high) = if stands { (4, 8) } else { (16, 32) };
+        assert!((ms(low)..=ms(high)).contains(&delay), "{delay:?}");
+    }
+}
+
+/// Whoever breaks a rule, or a limit, is told so, counted, and comes back less and less often.
+#[tokio::test]
+async fn who_exceeds_a_limit_is_told_and_backs_off() {
+    let publisher = Pub::new();
+    let sub =
+        Sub::builder().subscribe("x".repeat(5000)).reconnect_interval(ms(4)).reconnect_max(ms(64)).build();
+    let sub = sub.unwrap();
+    let (mut theirs, mut ours) = (publisher.monitor(), sub.monitor());
+    sub.connect(&bind(&publisher).await).await.unwrap();
+    for (low, high) in [(2, 4), (4, 8), (8, 16), (16, 32), (32, 64), (32, 64)] {
+        let error = ProtocolError::OversizedTopic { size: 5000, limit: 4096 };
+        assert_eq!(disconnected(&mut theirs).await, DisconnectReason::Protocol(error));
+        let reason = error.to_string();
+        assert_eq!(disconnected(&mut ours).await, DisconnectReason::Rejected { reason });
+        let delay = event(&mut ours, |event| match event.kind {
+            EventKind::Retrying(delay) => Some(delay),
+            _ => None,
+        });
+        let delay = delay.await;
+        assert!((ms(low)..=ms(high)).contains(&delay), "{delay:?}");
+    }
+    assert_eq!(publisher.stats().refused, 6);
 }
 
 #[tokio::test]

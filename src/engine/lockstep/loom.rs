@@ -64,7 +64,7 @@ impl AtOnce for Counter {
 /// The connection's task: done when all has been read.
 fn poll(source: &Arc<Source>, half: &Arc<Half<Counter>>, cx: &Context<'_>, all: usize) -> Poll<()> {
     let Some(mut counter) = half.take(cx.waker()) else { return Poll::Pending };
-    let acting = ActingWaker::waker(source, half, cx.waker());
+    let acting = ActingWaker::waker(half, cx.waker());
     loop {
         if counter.read >= all {
             return Poll::Ready(());
@@ -87,7 +87,7 @@ fn loom_what_comes_is_read_by_the_waker_or_the_task_and_the_task_hears_of_the_re
     builder.preemption_bound = Some(3);
     builder.check(|| {
         let source = Arc::new(Source::default());
-        let half = Arc::new(Half::new(Counter { read: 0, command_at: 2 }));
+        let half = Arc::new(Half::new(Counter { read: 0, command_at: 2 }, source.clone()));
         let senders = [(); 2].map(|()| {
             let source = source.clone();
             thread::spawn(move || source.send())

@@ -36,7 +36,7 @@ pub(crate) async fn req(args: &Args) -> Outcome {
         }
         trips.sort_unstable();
         println!("{}", round_trips(&trips));
-        req.close().await.undelivered;
+        req.close().await;
     }
     Ok(())
 }
