@@ -257,9 +257,10 @@ impl UnknownEndpoint {
 /// An option has a value that it cannot have. libzmq: `EINVAL`.
 ///
 /// ```
-/// let error = sinew::Push::builder().max_parts(0).build().unwrap_err();
-/// assert_eq!(error.option(), "max_parts");
-/// assert_eq!(error.to_string(), "max_parts: must be at least 1");
+/// use std::time::Duration;
+/// let error = sinew::Push::builder().handshake_timeout(Duration::ZERO).build().unwrap_err();
+/// assert_eq!(error.option(), "handshake_timeout");
+/// assert!(error.problem().starts_with("must be above zero"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{option}: {problem}")]
