@@ -28,6 +28,9 @@ pub(crate) struct FanOut {
 }
 
 impl FanOut {
+    /// Nodes that are walked in one step of a peer's end, one to ten for a topic: tens of microseconds.
+    const STEP: usize = 64;
+
     /// A publisher whose application edits the table by hand if `manual`.
     pub(crate) fn new(manual: bool, waits_for_all: bool) -> Self {
         Self { table: Trie::default(), asked: manual.then(Trie::default), exact: false, waits_for_all }
@@ -57,14 +60,52 @@ impl FanOut {
         self.asked.as_mut().unwrap_or(&mut self.table).remove(&as_topic(topic, self.exact), key)
     }
 
-    /// A peer is gone: calls `gone` with each topic that it held, and whether it was the last (B5.10).
-    pub(crate) fn remove(&mut self, key: PeerKey, gone: impl FnMut(&[u8], bool)) {
+    /// A peer is gone: calls `gone` with some of the topics that it held, and whether it was the last (B5.10); says
+    /// whether there are more. Called until there are none, and the lock given up in between.
+    pub(crate) fn remove(&mut self, key: PeerKey, gone: impl FnMut(&[u8], bool)) -> bool {
         match &mut self.asked {
             Some(asked) => {
-                self.table.remove_key(key, |_, _| {});
-                asked.remove_key(key, gone);
+                self.table.remove_key(key, Self::STEP, |_, _| {}) | asked.remove_key(key, Self::STEP, gone)
             }
-            None => self.table.remove_key(key, gone),
+            None => self.table.remove_key(key, Self::STEP, gone),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use slotmap::SlotMap;
+
+    use super::*;
+
+    #[test]
+    fn a_peer_s_end_comes_in_steps_each_of_which_tells_what_it_took() {
+        for manual in [false, true] {
+            let mut peers = SlotMap::<PeerKey, ()>::with_key();
+            let (leaving, other) = (peers.insert(()), peers.insert(()));
+            let mut fan = FanOut::new(manual, false);
+            for i in 0..2000_u32 {
+                fan.subscribe(&i.to_be_bytes(), leaving);
+                if i % 2 == 0 {
+                    fan.subscribe(&i.to_be_bytes(), other);
+                }
+                fan.table.insert(&i.to_be_bytes(), leaving);
+            }
+            let (mut told, mut steps, mut more) = (BTreeMap::new(), 0, true);
+            while more {
+                let before = told.len();
+                more = fan.remove(leaving, |topic, last| assert_eq!(told.insert(topic.to_vec(), last), None));
+                assert!(told.len() - before <= FanOut::STEP);
+                steps += 1;
+                // It is not the whole table's turn: somebody else's comes in between.
+                fan.subscribe(format!("{steps}").as_bytes(), other);
+            }
+            assert!(steps >= 2000 / FanOut::STEP);
+            assert!(told.into_iter().eq((0..2000_u32).map(|i| (i.to_be_bytes().to_vec(), i % 2 == 1))));
+            fan.table.matches(&2_u32.to_be_bytes(), |key| assert_eq!(key, other));
+            assert!(!fan.remove(leaving, |_, _| unreachable!()));
         }
     }
 }

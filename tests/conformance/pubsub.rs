@@ -1,5 +1,8 @@
 //! B5 and B6: who gets what is published.
 
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 use sinew::{Pub, RecvError, SendErrorKind, Sub, XPub, XSub};
 
 use crate::kit::{MEDIA, Medium, Soon, answer, bind, counted, disconnected, join, make, raw, raw_server};
@@ -109,6 +112,38 @@ async fn b5_10_a_subscriber_that_leaves_takes_its_subscriptions_along() {
         drop(sub);
         counted(&publisher, |stats| publisher.topic_count() == 0 && stats.peers.is_empty()).await;
     }
+}
+
+/// Others wait for the publisher meanwhile. Over inproc it is the caller who takes the subscriptions out.
+#[tokio::test]
+async fn b5_10_a_subscriber_that_leaves_costs_what_it_held_and_not_what_the_others_hold() {
+    let context = sinew::Context::new();
+    let publisher = Pub::make(&context);
+    let endpoint = publisher.binds(&Medium::Inproc.any()).await.unwrap().to_string();
+    let mut subs = Vec::new();
+    for peer in 0..50 {
+        let sub = Sub::make(&context);
+        sub.connects(&endpoint).await.unwrap();
+        (0..1000).for_each(|topic| sub.subscribe(format!("{peer}/{topic}")));
+        subs.push(sub);
+    }
+    assert_eq!(publisher.topic_count(), 50_000);
+    let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+    let leaving = |sub: &Sub| {
+        let before = now();
+        sub.disconnect(&endpoint[..]).unwrap();
+        now() - before
+    };
+    let of_a_thousand = leaving(&subs[0]);
+    assert_eq!(publisher.topic_count(), 49_000);
+    // The least of a few: whatever else the machine does may make one longer.
+    let mut of_none = Duration::MAX;
+    for _ in 0..5 {
+        let none = Sub::make(&context);
+        none.connects(&endpoint).await.unwrap();
+        of_none = of_none.min(leaving(&none));
+    }
+    assert!(of_none * 5 < of_a_thousand, "{of_none:?} without topics, {of_a_thousand:?} with a thousand");
 }
 
 /// Ports the idea of libzmq's `test_xpub_nodrop` and of the blocking half of `test_hwm_pubsub`.

@@ -106,6 +106,29 @@ async fn b5_6_b5_10_the_same_over_every_transport() {
 }
 
 #[tokio::test]
+async fn b5_10_one_that_held_much_cancels_what_nobody_else_holds_and_the_others_keep_theirs() {
+    for medium in MEDIA {
+        let context = sinew::Context::new();
+        let xpub = XPub::builder().context(&context).recv_hwm(0).build().unwrap();
+        let (leaving, other) = (Sub::make(&context), Sub::make(&context));
+        let endpoint = join(medium, &xpub, &leaving).await;
+        join(medium, &xpub, &other).await;
+        (0..1000).for_each(|topic| leaving.subscribe(format!("{topic:04}")));
+        (500..1500).for_each(|topic| other.subscribe(format!("{topic:04}")));
+        counted(&xpub, |stats| xpub.topic_count() == 1500 && stats.unread == 1500).await;
+        notes(&xpub).await;
+        leaving.disconnect(&endpoint[..]).unwrap();
+        counted(&xpub, |stats| stats.peers.len() == 1).await;
+        let mut told = notes(&xpub).await;
+        told.sort();
+        assert!(told.into_iter().eq((0..500).map(|topic| format!("-{topic:04}"))), "{medium:?}");
+        assert_eq!(xpub.topic_count(), 1000);
+        xpub.send("0700").soon().await.unwrap();
+        assert_eq!(other.recv().soon().await.unwrap(), "0700");
+    }
+}
+
+#[tokio::test]
 async fn b5_5_user_messages_go_up_to_an_xpub_whole() {
     for medium in MEDIA {
         let context = sinew::Context::new();

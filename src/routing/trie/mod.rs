@@ -4,27 +4,31 @@
 //! what it finds, however many peers and subscriptions there are. What each subscription costs is
 //! what keeps a flood of them cheap (limits D13), hence the layout:
 //!
-//! | part     | holds                                                                       |
-//! | -------- | --------------------------------------------------------------------------- |
-//! | `nodes`  | a slab of 32-byte nodes; each names its first child and its next sibling    |
-//! | `labels` | the bytes of all edges, back to back; splitting a node copies none of them  |
-//! | `wides`  | what few nodes need: the second and later keys, an index of many children   |
+//! | part     | holds                                                                           |
+//! | -------- | ------------------------------------------------------------------------------- |
+//! | `nodes`  | 32 bytes each, all that a match reads: first child, next sibling, label, a key  |
+//! | `links`  | 12 bytes more: the parent, and the list of all that the key holds               |
+//! | `labels` | the bytes of long edges                                                         |
 //!
-//! Nothing here recurses, [`Drop`] included, because a peer chooses how deep the tree is. Everything
-//! that a removal frees is given back: nodes merge, and each part is packed once half of it is waste.
+//! All this is under a lock that others wait for. So no operation costs what all peers hold: what a key holds is found
+//! by its list, and no part grows or shrinks as a whole, each being in chunks. Nothing here recurses, [`Drop`] included,
+//! because a peer chooses how deep the tree is. Everything that a removal frees is given back.
 
+mod holders;
+mod labels;
 mod node;
 mod shape;
 mod slab;
 
-use node::{Fan, Node, Wide};
+use std::collections::BTreeMap;
+
+use labels::Labels;
+use node::{Links, Neighbours, Node};
 use slab::Slab;
 
-/// No node, no wide: an index that no slab hands out.
+/// No node, no chunk: an index that is not handed out.
 const NIL: u32 = u32::MAX;
 const ROOT: u32 = 0;
-/// Waste below this is not worth a pass over a part; in a test every pass is.
-const SLACK: usize = if cfg!(test) { 2 } else { 64 };
 
 /// What an insertion changed. Holding is a set and not a counter (conformance A7.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +56,22 @@ pub(crate) enum Removed {
 #[derive(Debug)]
 pub(crate) struct Trie<K> {
     nodes: Slab<Node<K>>,
-    wides: Slab<Wide<K>>,
-    labels: Vec<u8>,
-    /// Bytes of `labels` that belong to no node.
-    dead: usize,
+    /// Of each node, under the same index.
+    links: Slab<Links>,
+    labels: Labels,
+    /// How far the labels have been looked at for such as should be moved.
+    swept: u32,
     topics: usize,
+    /// What each key has taken last: the head of the list of all that it holds.
+    newest: BTreeMap<K, u32>,
 }
 
 impl<K> Default for Trie<K> {
     fn default() -> Self {
-        let mut nodes = Slab::default();
-        nodes.insert(Node::default());
-        Self { nodes, wides: Slab::default(), labels: Vec::new(), dead: 0, topics: 0 }
+        let (mut nodes, mut links) = (Slab::default(), Slab::default());
+        nodes.push(Node::default());
+        links.push(Links { parent: NIL, held: Neighbours { prev: NIL, next: NIL } });
+        Self { nodes, links, labels: Labels::default(), swept: ROOT, topics: 0, newest: BTreeMap::new() }
     }
 }
 
@@ -79,87 +87,62 @@ impl<K: Copy + Ord> Trie<K> {
     }
 
     pub(crate) fn insert(&mut self, topic: &[u8], key: K) -> Inserted {
-        let (mut parent, mut at) = (ROOT, ROOT);
-        let mut rest = topic;
+        let (mut at, mut rest) = (ROOT, topic);
         while let Some(&byte) = rest.first() {
             let Some(next) = self.nodes.get(at).and_then(|node| self.child(node, byte)) else {
                 let end = self.extend(at, rest);
-                self.note(parent, at);
-                (parent, at) = end;
+                self.note(at);
+                at = end;
                 break;
             };
-            let label = self.nodes.get(next).map_or(&[][..], |node| self.label(node));
+            let label = self.nodes.get(next).map_or(&[][..], |node| self.labels.get(&node.label));
             let same = label.iter().zip(rest).take_while(|(a, b)| a == b).count();
-            if same < label.len() {
-                self.split(next, same);
-            }
+            at = if same < label.len() { self.split(next, same) } else { next };
             rest = rest.get(same..).unwrap_or_default();
-            (parent, at) = (at, next);
         }
         let inserted = self.hold(at, key);
-        self.note(parent, at);
+        self.note(at);
         inserted
     }
 
     pub(crate) fn remove(&mut self, topic: &[u8], key: K) -> Removed {
-        let Some(mut path) = self.path_to(topic) else {
-            return Removed::NotHeld;
-        };
-        let Some(mut at) = path.pop() else {
+        let Some(at) = self.find(topic) else {
             return Removed::NotHeld;
         };
         let removed = self.release(at, key);
-        while let Some(parent) = path.pop()
-            && self.tidy(at, parent)
-        {
-            at = parent;
-        }
-        self.shrink();
+        self.tidy(at);
         removed
     }
 
-    /// Removes every topic of `key`, telling `f` each one and whether `key` was its last holder, in
-    /// the order of the topics. Walks the whole tree, so it costs what all peers hold and not what
-    /// this one holds.
-    pub(crate) fn remove_key(&mut self, key: K, mut f: impl FnMut(&[u8], bool)) {
-        let (mut topic, mut path, mut at) = (Vec::new(), Vec::new(), ROOT);
-        loop {
-            topic.extend_from_slice(self.nodes.get(at).map_or(&[], |node| self.label(node)));
-            match self.release(at, key) {
-                Removed::Last => f(&topic, true),
-                Removed::Held => f(&topic, false),
-                Removed::NotHeld => {}
+    /// Removes the topics of `key`, the newest first, telling `f` each one and whether `key` was its last holder.
+    /// Stops after the topic with which `budget` nodes have been walked; says whether there are more.
+    pub(crate) fn remove_key(&mut self, key: K, budget: usize, mut f: impl FnMut(&[u8], bool)) -> bool {
+        let (mut topic, mut path, mut walked) = (Vec::new(), Vec::new(), 0);
+        while let Some(&newest) = self.newest.get(&key) {
+            if walked >= budget.max(1) {
+                return true;
             }
-            if let Some(child) = self.nodes.get(at).map(|node| node.child).filter(|&child| child != NIL) {
-                path.push(at);
-                at = child;
-                continue;
+            let mut at = newest;
+            while let (Some(node), Some(links)) = (self.nodes.get(at), self.links.get(at)) {
+                path.push(node.label);
+                at = links.parent;
             }
-            loop {
-                let (Some(&parent), Some(node)) = (path.last(), self.nodes.get(at)) else {
-                    return self.shrink();
-                };
-                let sibling = node.sibling;
-                topic.truncate(topic.len().saturating_sub(usize::from(node.len)));
-                self.tidy(at, parent);
-                if sibling != NIL {
-                    at = sibling;
-                    break;
-                }
-                path.pop();
-                at = parent;
+            walked += path.len();
+            topic.clear();
+            while let Some(label) = path.pop() {
+                topic.extend_from_slice(self.labels.get(&label));
             }
+            let removed = self.release(newest, key);
+            self.tidy(newest);
+            f(&topic, removed == Removed::Last);
         }
+        false
     }
 
     #[cfg(test)]
     pub(crate) fn holds(&self, topic: &[u8], key: K) -> bool {
-        let at = self.path_to(topic).and_then(|path| path.last().copied());
-        let Some(node) = at.and_then(|at| self.nodes.get(at)) else {
-            return false;
-        };
-        let wide = self.wides.get(node.wide);
-        node.key == Some(key) || wide.is_some_and(|wide| wide.keys.binary_search(&key).is_ok())
+        let Some(at) = self.find(topic) else { return false };
+        (0..).map_while(|place| self.holder(at, place)).any(|holder| holder.key == key)
     }
 
     /// Calls `f` for every held prefix of `topic` with every key that holds it: a key with two
@@ -167,126 +150,57 @@ impl<K: Copy + Ord> Trie<K> {
     #[inline]
     pub(crate) fn matches(&self, topic: &[u8], mut f: impl FnMut(K)) {
         let mut rest = topic;
-        let mut at = Some(ROOT);
-        while let Some(node) = at.and_then(|at| self.nodes.get(at)) {
-            // A child was found by the first byte of its label, and the root has none: often there is nothing to look
-            // at. Comparing nothing with memory that is not there can cost a processor hundreds of cycles.
-            let tail = match node.len {
-                0 | 1 => rest.get(usize::from(node.len)..),
-                _ => rest.strip_prefix(self.label(node)),
-            };
-            let Some(tail) = tail else { return };
+        let mut next = self.nodes.get(ROOT);
+        while let Some(node) = next {
+            let Some(tail) = self.labels.strip(&node.label, rest) else { return };
             if let Some(key) = node.key {
                 f(key);
-                if let Some(wide) = self.wides.get(node.wide) {
-                    wide.keys.iter().copied().for_each(&mut f);
+                if let Some(wide) = &node.wide {
+                    wide.holders.iter().for_each(|holder| f(holder.key));
                 }
             }
             let Some(&byte) = tail.first() else { return };
             rest = tail;
-            at = match self.fan(node) {
-                None => self.in_list(node, byte),
+            next = match node.fan() {
+                None => self.in_list(node, byte).map(|child| child.1),
                 Some(fan) => {
                     let Ok(place) = fan.find(byte) else { return };
                     if let Some(key) = fan.lone(place) {
                         return f(key);
                     }
-                    fan.kid(place)
+                    fan.kid(place).and_then(|at| self.nodes.get(at))
                 }
             };
         }
     }
 
     fn child(&self, node: &Node<K>, byte: u8) -> Option<u32> {
-        match self.fan(node) {
-            None => self.in_list(node, byte),
+        match node.fan() {
+            None => self.in_list(node, byte).map(|child| child.0),
             Some(fan) => fan.find(byte).ok().and_then(|place| fan.kid(place)),
         }
     }
 
     #[inline]
-    fn fan(&self, node: &Node<K>) -> Option<&Fan<K>> {
-        self.wides.get(node.wide)?.fan.as_ref()
-    }
-
-    #[inline]
-    fn in_list(&self, node: &Node<K>, byte: u8) -> Option<u32> {
+    fn in_list(&self, node: &Node<K>, byte: u8) -> Option<(u32, &Node<K>)> {
         let mut at = node.child;
-        while let Some(child) = self.nodes.get(at) {
-            if child.byte == byte {
-                return Some(at);
+        loop {
+            let child = self.nodes.get(at)?;
+            if child.label.byte() == byte {
+                return Some((at, child));
             }
             at = child.sibling;
         }
-        None
     }
 
-    #[inline]
-    fn label(&self, node: &Node<K>) -> &[u8] {
-        self.labels.get(node.off..).and_then(|label| label.get(..usize::from(node.len))).unwrap_or_default()
-    }
-
-    /// The nodes from the root to the one that stands for `topic`.
-    fn path_to(&self, topic: &[u8]) -> Option<Vec<u32>> {
-        let mut path = vec![ROOT];
-        let mut node = self.nodes.get(ROOT)?;
-        let mut rest = topic;
+    /// The node that stands for `topic`.
+    fn find(&self, topic: &[u8]) -> Option<u32> {
+        let (mut at, mut rest) = (ROOT, topic);
         while let Some(&byte) = rest.first() {
-            let at = self.child(node, byte)?;
-            node = self.nodes.get(at)?;
-            rest = rest.strip_prefix(self.label(node))?;
-            path.push(at);
+            at = self.child(self.nodes.get(at)?, byte)?;
+            rest = self.labels.strip(&self.nodes.get(at)?.label, rest)?;
         }
-        Some(path)
-    }
-
-    fn hold(&mut self, at: u32, key: K) -> Inserted {
-        let Some(node) = self.nodes.get_mut(at) else {
-            return Inserted::Already;
-        };
-        match node.key {
-            None => {
-                node.key = Some(key);
-                self.topics += 1;
-                Inserted::First
-            }
-            Some(first) if first == key => Inserted::Already,
-            Some(_) => {
-                let Some(wide) = self.widen(at) else {
-                    return Inserted::Already;
-                };
-                let Err(place) = wide.keys.binary_search(&key) else {
-                    return Inserted::Already;
-                };
-                wide.keys.insert(place, key);
-                Inserted::New
-            }
-        }
-    }
-
-    fn release(&mut self, at: u32, key: K) -> Removed {
-        let Some(node) = self.nodes.get_mut(at) else {
-            return Removed::NotHeld;
-        };
-        let wide = self.wides.get_mut(node.wide);
-        if node.key == Some(key) {
-            node.key = wide.and_then(|wide| wide.keys.pop());
-        } else {
-            let Some(wide) = wide else {
-                return Removed::NotHeld;
-            };
-            let Ok(place) = wide.keys.binary_search(&key) else {
-                return Removed::NotHeld;
-            };
-            wide.keys.remove(place);
-        }
-        let held = node.key.is_some();
-        self.narrow(at);
-        if held {
-            return Removed::Held;
-        }
-        self.topics -= 1;
-        Removed::Last
+        Some(at)
     }
 }
 

@@ -1,121 +1,137 @@
-//! What changes the shape of the tree: adding, splitting, merging and freeing nodes, and packing
-//! what is left.
+//! What changes the shape of the tree: adding, splitting, merging and freeing nodes.
 
 use std::{iter, mem};
 
-use super::node::{Fan, Node, Wide};
-use super::slab::{find, reserve};
-use super::{NIL, ROOT, SLACK, Trie};
+use super::labels::LABEL_MAX;
+use super::node::{Fan, Links, Neighbours, Node};
+use super::{NIL, ROOT, Trie};
 
-/// A node's label, so that its length is one byte; a longer one becomes a chain of nodes.
-const LABEL_MAX: usize = 255;
 /// Children that a node finds by walking the list of them.
 const LIST_MAX: usize = 8;
+/// Nodes that are looked at, each time that one is freed, for labels that should be moved together.
+const SWEEP: usize = 16;
 
 impl<K: Copy + Ord> Trie<K> {
-    /// Adds the chain of nodes that spells `rest` below `at`; names the last two.
-    pub(super) fn extend(&mut self, mut at: u32, rest: &[u8]) -> (u32, u32) {
-        let mut parent = at;
+    /// Adds the chain of nodes that spells `rest` below `at`, a label being 255 bytes at most; names the last.
+    pub(super) fn extend(&mut self, mut at: u32, rest: &[u8]) -> u32 {
         for label in rest.chunks(LABEL_MAX) {
-            let node = self.spell(label);
-            let next = self.nodes.insert(node);
+            let label = self.labels.put(label);
+            let next = self.push(Node { label, ..Node::default() }, at);
             self.attach(at, next);
-            (parent, at) = (at, next);
+            at = next;
         }
-        (parent, at)
+        at
     }
 
-    /// A node for a new label, of 255 bytes at most.
-    fn spell(&mut self, label: &[u8]) -> Node<K> {
-        reserve(&mut self.labels, label.len());
-        let off = self.labels.len();
-        self.labels.extend_from_slice(label);
-        let len = u8::try_from(label.len()).unwrap_or(u8::MAX);
-        Node { off, len, byte: label.first().copied().unwrap_or_default(), ..Node::default() }
+    fn push(&mut self, node: Node<K>, parent: u32) -> u32 {
+        self.links.push(Links { parent, held: Neighbours { prev: NIL, next: NIL } });
+        self.nodes.push(node)
     }
 
-    /// Cuts the label of `at` in two; a new node below takes the second half and all that `at`
-    /// held.
-    pub(super) fn split(&mut self, at: u32, len: usize) {
-        let Some(node) = self.nodes.get(at) else {
-            return;
-        };
-        let (Some(&byte), Ok(len)) = (self.label(node).get(len), u8::try_from(len)) else {
-            return;
-        };
-        let Some(node) = self.nodes.get_mut(at) else {
-            return;
-        };
-        let top = Node { off: node.off, len, byte: node.byte, sibling: node.sibling, ..Node::default() };
-        let mut low = mem::replace(node, top);
-        low.off += usize::from(len);
-        low.len -= len;
-        low.byte = byte;
-        low.sibling = NIL;
-        let low = self.nodes.insert(low);
+    /// Cuts the label of `at` in two; a new node above takes the first half, and is named. What holds a topic keeps its
+    /// place.
+    pub(super) fn split(&mut self, at: u32, len: usize) -> u32 {
+        let Some(&Node { sibling, label, .. }) = self.nodes.get(at) else { return at };
+        let (label, low) = self.labels.split(label, len);
+        let top = self.push(Node { sibling, label, child: at, ..Node::default() }, self.parent(at));
+        self.relink(top, top);
+        self.set_parent(at, top);
         if let Some(node) = self.nodes.get_mut(at) {
-            node.child = low;
+            node.label = low;
+            node.sibling = NIL;
         }
+        top
     }
 
-    /// Frees `at` if it holds nothing, or merges its only child into it. True if it is gone, and
-    /// its parent's turn.
-    pub(super) fn tidy(&mut self, at: u32, parent: u32) -> bool {
-        let gone = self.free_or_merge(at, parent);
-        if !gone {
-            self.note(parent, at);
-        }
-        gone
-    }
-
-    fn free_or_merge(&mut self, at: u32, parent: u32) -> bool {
-        let Some(node) = self.nodes.get(at).filter(|node| at != ROOT && node.key.is_none()) else {
-            return false;
-        };
-        let below = node.child;
-        let Some(child) = self.nodes.get(below) else {
+    /// Frees `at` if it holds nothing, then its parent likewise, and so on; the last that stays may be merged with its
+    /// only child.
+    pub(super) fn tidy(&mut self, mut at: u32) {
+        while at != ROOT
+            && let Some(node) = self.nodes.get(at).filter(|node| node.key.is_none())
+        {
+            let (parent, below, label) = (self.parent(at), node.child, node.label);
+            if let Some(child) = self.nodes.get(below) {
+                if child.sibling == NIL && label.len.checked_add(child.label.len).is_some() {
+                    return self.absorb(at, below);
+                }
+                break;
+            }
             self.detach(parent, at);
-            self.dead += usize::from(self.nodes.take(at).len);
-            self.shrink_labels();
-            return true;
-        };
-        if child.sibling == NIL && node.len.checked_add(child.len).is_some() {
-            self.absorb(at, below);
-            self.shrink_labels();
+            self.labels.free(label);
+            at = self.take(at, parent);
         }
-        false
+        self.note(at);
     }
 
     /// Keeps the parent's index true after `at` has changed.
-    pub(super) fn note(&mut self, parent: u32, at: u32) {
-        let Some((byte, lone)) = self.nodes.get(at).map(|node| (node.byte, node.lone_key())) else { return };
-        if at != ROOT
-            && let Some(fan) = self.fan_mut(parent)
-        {
+    pub(super) fn note(&mut self, at: u32) {
+        let Some(node) = self.nodes.get(at) else { return };
+        let (parent, byte, lone) = (self.parent(at), node.label.byte(), node.lone_key());
+        if let Some(fan) = self.fan_mut(parent) {
             fan.set(byte, at, lone);
         }
     }
 
-    /// Merges `at`, which has neither key nor wide, with its only child.
+    /// Puts `below`, the only child, into the place of `at`, which has neither key nor wide.
     fn absorb(&mut self, at: u32, below: u32) {
-        let child = self.nodes.take(below);
-        let Some(node) = self.nodes.get(at) else {
-            return;
-        };
-        let mut off = node.off;
-        if off + usize::from(node.len) != child.off {
-            let label = [self.label(node), self.label(&child)].concat();
-            self.dead += label.len();
-            off = self.spell(&label).off;
+        let parent = self.parent(at);
+        let Some(&Node { sibling, label, .. }) = self.nodes.get(at) else { return };
+        if let Some(child) = self.nodes.get_mut(below) {
+            child.label = self.labels.join(label, child.label);
+            child.sibling = sibling;
         }
-        if let Some(node) = self.nodes.get_mut(at) {
-            let len = node.len.saturating_add(child.len);
-            *node = Node { off, len, byte: node.byte, sibling: node.sibling, ..child };
+        self.set_parent(below, parent);
+        self.relink(below, below);
+        self.take(at, parent);
+    }
+
+    /// Takes out a node that nothing names any more. The last one moves to its place; says where `other` is now.
+    fn take(&mut self, at: u32, other: u32) -> u32 {
+        let last = self.nodes.end().saturating_sub(1);
+        if at != last {
+            self.relink(last, at);
+        }
+        self.nodes.swap_remove(at);
+        self.links.swap_remove(at);
+        if at != last {
+            self.moved(at);
+        }
+        self.sweep();
+        if other == last { at } else { other }
+    }
+
+    /// Tells its children, and its neighbours in the lists of its holders, that a node is here now.
+    fn moved(&mut self, at: u32) {
+        let mut child = self.nodes.get(at).map_or(NIL, |node| node.child);
+        while let Some(node) = self.nodes.get(child) {
+            let next = node.sibling;
+            self.set_parent(child, at);
+            child = next;
+        }
+        for place in 0.. {
+            let Some(holder) = self.holder(at, place) else { return };
+            let Neighbours { prev, next } = holder.held;
+            self.join(holder.key, prev, at);
+            self.join(holder.key, at, next);
+        }
+    }
+
+    /// Moves a few labels out of chunks that have few left, if that is worth it. In turns, so that no removal takes long.
+    fn sweep(&mut self) {
+        for _ in 0..SWEEP {
+            if !self.labels.are_sparse() {
+                return;
+            }
+            let next = self.swept.saturating_add(1);
+            self.swept = if next < self.nodes.end() { next } else { ROOT };
+            if let Some(node) = self.nodes.get_mut(self.swept) {
+                self.labels.renew(&mut node.label);
+            }
         }
     }
 
     fn attach(&mut self, parent: u32, at: u32) {
-        let Some(byte) = self.nodes.get(at).map(|node| node.byte) else {
+        let Some(byte) = self.nodes.get(at).map(|node| node.label.byte()) else {
             return;
         };
         let Some(next) = self.link(parent, byte).map(|link| mem::replace(link, at)) else {
@@ -125,18 +141,18 @@ impl<K: Copy + Ord> Trie<K> {
             node.sibling = next;
         }
         if self.fan_mut(parent).is_some() {
-            self.note(parent, at);
+            self.note(at);
         } else if self.children(parent).count() > LIST_MAX {
             let lone = |at| self.nodes.get(at).and_then(Node::lone_key);
             let fan = self.children(parent).map(|(at, byte)| (byte, at, lone(at))).collect();
-            if let Some(wide) = self.widen(parent) {
-                wide.fan = Some(fan);
+            if let Some(node) = self.nodes.get_mut(parent) {
+                node.wide.get_or_insert_default().fan = Some(fan);
             }
         }
     }
 
     fn detach(&mut self, parent: u32, at: u32) {
-        let Some((byte, next)) = self.nodes.get(at).map(|node| (node.byte, node.sibling)) else {
+        let Some((byte, next)) = self.nodes.get(at).map(|node| (node.label.byte(), node.sibling)) else {
             return;
         };
         if let Some(link) = self.link(parent, byte) {
@@ -147,11 +163,23 @@ impl<K: Copy + Ord> Trie<K> {
         };
         fan.remove(byte);
         // Half the threshold, or a child that comes and goes would build the index each time.
-        if fan.len() <= LIST_MAX / 2 {
-            if let Some(wide) = self.widen(parent) {
-                wide.fan = None;
-            }
-            self.narrow(parent);
+        if fan.len() <= LIST_MAX / 2
+            && let Some(node) = self.nodes.get_mut(parent)
+        {
+            node.wide.get_or_insert_default().fan = None;
+            node.narrow();
+        }
+    }
+
+    /// Has the parent of `at`, or the sibling before it, name `to` instead of the child with that first byte.
+    fn relink(&mut self, at: u32, to: u32) {
+        let Some(node) = self.nodes.get(at) else { return };
+        let (parent, byte, lone) = (self.parent(at), node.label.byte(), node.lone_key());
+        if let Some(link) = self.link(parent, byte) {
+            *link = to;
+        }
+        if let Some(fan) = self.fan_mut(parent) {
+            fan.set(byte, to, lone);
         }
     }
 
@@ -169,8 +197,7 @@ impl<K: Copy + Ord> Trie<K> {
     }
 
     fn fan_mut(&mut self, at: u32) -> Option<&mut Fan<K>> {
-        let wide = self.nodes.get(at)?.wide;
-        self.wides.get_mut(wide)?.fan.as_mut()
+        self.nodes.get_mut(at)?.wide.as_mut()?.fan.as_mut()
     }
 
     /// In the order of their bytes.
@@ -178,62 +205,17 @@ impl<K: Copy + Ord> Trie<K> {
         let mut at = self.nodes.get(parent).map_or(NIL, |node| node.child);
         iter::from_fn(move || {
             let child = self.nodes.get(at)?;
-            Some((mem::replace(&mut at, child.sibling), child.byte))
+            Some((mem::replace(&mut at, child.sibling), child.label.byte()))
         })
     }
 
-    pub(super) fn widen(&mut self, at: u32) -> Option<&mut Wide<K>> {
-        let node = self.nodes.get_mut(at)?;
-        if node.wide == NIL {
-            node.wide = self.wides.insert(Wide::default());
-        }
-        self.wides.get_mut(node.wide)
+    fn parent(&self, at: u32) -> u32 {
+        self.links.get(at).map_or(NIL, |links| links.parent)
     }
 
-    /// Gives back what the wide of `at` no longer needs, perhaps all of it.
-    pub(super) fn narrow(&mut self, at: u32) {
-        let Some(node) = self.nodes.get_mut(at) else {
-            return;
-        };
-        let Some(wide) = self.wides.get_mut(node.wide) else {
-            return;
-        };
-        if wide.keys.is_empty() && wide.fan.is_none() {
-            self.wides.take(mem::replace(&mut node.wide, NIL));
-        } else if wide.keys.capacity() / 4 > wide.keys.len() {
-            wide.keys.shrink_to_fit();
+    fn set_parent(&mut self, at: u32, parent: u32) {
+        if let Some(links) = self.links.get_mut(at) {
+            links.parent = parent;
         }
-    }
-
-    pub(super) fn shrink(&mut self) {
-        if let Some(moved) = self.nodes.pack() {
-            for node in &mut self.nodes.items {
-                node.child = find(&moved, node.child);
-                node.sibling = find(&moved, node.sibling);
-            }
-            for fan in self.wides.items.iter_mut().filter_map(|wide| wide.fan.as_mut()) {
-                fan.iter_mut().for_each(|child| *child = find(&moved, *child));
-            }
-        }
-        if let Some(moved) = self.wides.pack() {
-            for node in &mut self.nodes.items {
-                node.wide = find(&moved, node.wide);
-            }
-        }
-    }
-
-    fn shrink_labels(&mut self) {
-        if self.dead < self.labels.len() / 2 + SLACK {
-            return;
-        }
-        let mut labels = Vec::with_capacity(self.labels.len().saturating_sub(self.dead));
-        for node in &mut self.nodes.items {
-            let end = node.off + usize::from(node.len);
-            let label = self.labels.get(node.off..end).unwrap_or_default();
-            node.off = labels.len();
-            labels.extend_from_slice(label);
-        }
-        self.labels = labels;
-        self.dead = 0;
     }
 }

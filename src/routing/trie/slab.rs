@@ -1,79 +1,111 @@
 //! Values that name each other by index.
+//!
+//! Dense: the last one moves into the place of one that is taken out, so there is nothing to pack. In chunks: growing
+//! copies no more than the first. That is large, so that few look-ups pay for finding another; the others are made at
+//! their full size.
 
-use std::mem;
+use super::NIL;
 
-use super::{NIL, SLACK};
+/// Values in the first chunk, and in others; in a test few, so that there are several.
+const FIRST: usize = if cfg!(test) { 8 } else { 1 << 14 };
+const CHUNK: usize = if cfg!(test) { 4 } else { 1 << 10 };
 
 #[derive(Debug)]
 pub(super) struct Slab<T> {
-    pub(super) items: Vec<T>,
-    pub(super) free: Vec<u32>,
+    first: Vec<T>,
+    others: Vec<Vec<T>>,
 }
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), free: Vec::new() }
+        Self { first: Vec::new(), others: Vec::new() }
     }
 }
 
-impl<T: Default> Slab<T> {
+impl<T> Slab<T> {
     #[inline]
     pub(super) fn get(&self, at: u32) -> Option<&T> {
-        self.items.get(at as usize)
+        #[cfg(test)]
+        tests::visit();
+        let at = at as usize;
+        match self.first.get(at) {
+            None => self.others.get(at.checked_sub(FIRST)? / CHUNK)?.get(at % CHUNK),
+            first => first,
+        }
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
-        self.items.get_mut(at as usize)
+        #[cfg(test)]
+        tests::visit();
+        let at = at as usize;
+        match self.first.get_mut(at) {
+            None => self.others.get_mut(at.checked_sub(FIRST)? / CHUNK)?.get_mut(at % CHUNK),
+            first => first,
+        }
     }
 
-    pub(super) fn insert(&mut self, item: T) -> u32 {
-        if let Some(at) = self.free.pop() {
-            if let Some(slot) = self.get_mut(at) {
-                *slot = item;
-            }
-            return at;
+    /// Where the next one goes. More than `u32::MAX` nodes are 176 GiB; what comes then is not found.
+    pub(super) fn end(&self) -> u32 {
+        let others = self.others.last().map_or(0, |last| (self.others.len() - 1) * CHUNK + last.len());
+        u32::try_from(self.first.len() + others).unwrap_or(NIL)
+    }
+
+    pub(super) fn push(&mut self, item: T) -> u32 {
+        let at = self.end();
+        if self.first.len() < FIRST {
+            reserve(&mut self.first);
+            self.first.push(item);
+        } else if let Some(last) = self.others.last_mut().filter(|last| last.len() < CHUNK) {
+            last.push(item);
+        } else {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            chunk.push(item);
+            self.others.push(chunk);
         }
-        // More than u32::MAX nodes are 128 GiB; what comes then is not found.
-        let at = u32::try_from(self.items.len()).unwrap_or(NIL);
-        reserve(&mut self.items, 1);
-        self.items.push(item);
         at
     }
 
-    pub(super) fn take(&mut self, at: u32) -> T {
-        self.free.push(at);
-        self.get_mut(at).map(mem::take).unwrap_or_default()
+    /// Takes one out. The last moves to its place, and has to be told to those who name it.
+    pub(super) fn swap_remove(&mut self, at: u32) {
+        let last = match self.others.last_mut() {
+            Some(chunk) => chunk.pop(),
+            None => self.first.pop(),
+        };
+        self.others.pop_if(|chunk| chunk.is_empty());
+        if self.first.len() < self.first.capacity() / 4 {
+            self.first.shrink_to(self.first.capacity() / 2);
+        }
+        if let (Some(slot), Some(last)) = (self.get_mut(at), last) {
+            *slot = last;
+        }
     }
 
-    /// Moves the values together once half the places are free; says where each one went.
-    pub(super) fn pack(&mut self) -> Option<Vec<u32>> {
-        if self.free.len() < self.items.len() / 2 + SLACK {
-            return None;
-        }
-        let mut moved = vec![0; self.items.len()];
-        for at in mem::take(&mut self.free) {
-            if let Some(place) = moved.get_mut(at as usize) {
-                *place = NIL;
-            }
-        }
-        for (place, at) in moved.iter_mut().filter(|place| **place != NIL).zip(0..) {
-            *place = at;
-        }
-        let mut places = moved.iter();
-        self.items.retain(|_| places.next().is_some_and(|&place| place != NIL));
-        self.items.shrink_to_fit();
-        Some(moved)
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.first.capacity() + self.others.iter().map(Vec::capacity).sum::<usize>()
     }
-}
-
-pub(super) fn find(moved: &[u32], at: u32) -> u32 {
-    moved.get(at as usize).copied().unwrap_or(NIL)
 }
 
 /// Grows by an eighth: doubling would cost a flood of subscriptions up to twice its memory.
-pub(super) fn reserve<T>(items: &mut Vec<T>, more: usize) {
-    if items.capacity() - items.len() < more {
-        items.reserve_exact(more.max(items.len() / 8 + 4));
+fn reserve<T>(items: &mut Vec<T>) {
+    if items.len() == items.capacity() {
+        items.reserve_exact(items.len() / 8 + 4);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::cell::Cell;
+
+    thread_local!(static VISITS: Cell<usize> = const { Cell::new(0) });
+
+    pub(super) fn visit() {
+        VISITS.set(VISITS.get() + 1);
+    }
+
+    /// How often this thread has looked at a value of any slab: what an operation costs, without a clock.
+    pub(in super::super) fn visits() -> usize {
+        VISITS.get()
     }
 }

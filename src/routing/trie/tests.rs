@@ -6,6 +6,7 @@ use std::thread;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::slab::tests::visits;
 use super::*;
 
 type Model = BTreeMap<Vec<u8>, BTreeSet<u8>>;
@@ -14,7 +15,8 @@ type Model = BTreeMap<Vec<u8>, BTreeSet<u8>>;
 enum Op {
     Insert(Vec<u8>, u8),
     Remove(Vec<u8>, u8),
-    RemoveKey(u8),
+    /// One step of a key's end, of so many nodes.
+    RemoveKey(u8, usize),
     Match(Vec<u8>),
 }
 
@@ -30,7 +32,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => (topic(), 0..5_u8).prop_map(|(topic, key)| Op::Insert(topic, key)),
         6 => (topic(), 0..5_u8).prop_map(|(topic, key)| Op::Remove(topic, key)),
-        1 => (0..5_u8).prop_map(Op::RemoveKey),
+        2 => (0..5_u8, 0..20_usize).prop_map(|(key, budget)| Op::RemoveKey(key, budget)),
         4 => topic().prop_map(Op::Match),
     ]
 }
@@ -65,9 +67,10 @@ fn matched(trie: &Trie<u8>, topic: &[u8]) -> Vec<u8> {
     keys
 }
 
+/// The rest of a key's end.
 fn removed(trie: &mut Trie<u8>, key: u8) -> Vec<(Vec<u8>, bool)> {
     let mut topics = Vec::new();
-    trie.remove_key(key, |topic, last| topics.push((topic.to_vec(), last)));
+    assert!(!trie.remove_key(key, usize::MAX, |topic, last| topics.push((topic.to_vec(), last))));
     topics
 }
 
@@ -81,13 +84,15 @@ fn apply(trie: &mut Trie<u8>, model: &mut Model, op: Op) {
             assert_eq!(trie.remove(&topic, key), model_remove(model, &topic, key));
             assert!(!trie.holds(&topic, key));
         }
-        Op::RemoveKey(key) => {
-            let topics = model.iter().filter(|(_, keys)| keys.contains(&key));
-            let topics: Vec<_> = topics.map(|(topic, keys)| (topic.clone(), keys.len() == 1)).collect();
-            topics
-                .iter()
-                .for_each(|(topic, _)| assert_ne!(model_remove(model, topic, key), Removed::NotHeld));
-            assert_eq!(removed(trie, key), topics);
+        Op::RemoveKey(key, budget) => {
+            let (mut told, held) = (0, model.values().any(|keys| keys.contains(&key)));
+            let more = trie.remove_key(key, budget, |topic, last| {
+                let removed = if last { Removed::Last } else { Removed::Held };
+                assert_eq!(model_remove(model, topic, key), removed);
+                told += 1;
+            });
+            assert!((usize::from(held)..=budget.max(1)).contains(&told));
+            assert_eq!(more, model.values().any(|keys| keys.contains(&key)));
         }
         Op::Match(topic) => {
             let held = model.iter().filter(|(prefix, _)| topic.starts_with(prefix));
@@ -98,31 +103,44 @@ fn apply(trie: &mut Trie<u8>, model: &mut Model, op: Op) {
     }
 }
 
-/// No node, wide or byte is lost: what is not reachable is known to be free, and what is known to
-/// be free is less than half.
-fn check(trie: &Trie<u8>) {
-    let (mut nodes, mut wides, mut bytes, mut stack) = (0, 0, 0, vec![ROOT]);
+/// Nothing is lost or named by what it is not named by: every node, wide and byte is reachable, and each key's list has
+/// all that it holds.
+fn check<K: Copy + Ord + std::fmt::Debug>(trie: &Trie<K>) {
+    let (mut nodes, mut labels, mut stack) = (0, Vec::new(), vec![ROOT]);
+    let mut held = BTreeMap::<K, BTreeSet<u32>>::new();
     while let Some(at) = stack.pop() {
         let node = trie.nodes.get(at).unwrap();
         let children: Vec<_> = trie.children(at).collect();
         nodes += 1;
-        wides += usize::from(node.wide != NIL);
-        bytes += usize::from(node.len);
+        labels.push(node.label);
         assert!(at == ROOT || node.key.is_some() || !children.is_empty());
-        assert_eq!(trie.label(node).first().copied().unwrap_or_default(), node.byte);
-        for &(at, byte) in &children {
-            assert_eq!(trie.child(node, byte), Some(at));
-            let lone = trie.nodes.get(at).unwrap().lone_key();
-            assert!(trie.fan(node).is_none_or(|fan| fan.find(byte).map(|at| fan.lone(at)) == Ok(lone)));
+        assert_eq!(trie.labels.get(&node.label).first().copied().unwrap_or_default(), node.label.byte());
+        assert!(node.wide.as_ref().is_none_or(|wide| wide.fan.is_some() || !wide.holders.is_empty()));
+        for &(child, byte) in &children {
+            assert_eq!(trie.child(node, byte), Some(child));
+            assert_eq!(trie.links.get(child).unwrap().parent, at);
+            let lone = trie.nodes.get(child).unwrap().lone_key();
+            assert!(node.fan().is_none_or(|fan| fan.find(byte).map(|at| fan.lone(at)) == Ok(lone)));
+        }
+        for holder in (0..).map_while(|place| trie.holder(at, place)) {
+            assert!(held.entry(holder.key).or_default().insert(at));
         }
         stack.extend(children.iter().map(|(at, _)| at));
     }
-    assert_eq!(nodes, trie.nodes.items.len() - trie.nodes.free.len());
-    assert_eq!(wides, trie.wides.items.len() - trie.wides.free.len());
-    assert_eq!(bytes, trie.labels.len() - trie.dead);
-    assert!(trie.nodes.free.len() < trie.nodes.items.len() / 2 + SLACK);
-    assert!(trie.wides.free.len() < trie.wides.items.len() / 2 + SLACK);
-    assert!(trie.dead < trie.labels.len() / 2 + SLACK);
+    assert_eq!((nodes, nodes), (trie.nodes.end(), trie.links.end()));
+    trie.labels.check(&labels);
+    assert!(held.keys().eq(trie.newest.keys()));
+    for (key, mut nodes) in held {
+        let (mut prev, mut at) = (NIL, trie.newest.get(&key).copied().unwrap());
+        while at != NIL {
+            assert!(nodes.remove(&at));
+            let mut holders = (0..).map_while(|place| trie.holder(at, place));
+            let holder = holders.find(|holder| holder.key == key).unwrap();
+            assert_eq!(holder.held.prev, prev);
+            (prev, at) = (at, holder.held.next);
+        }
+        assert!(nodes.is_empty());
+    }
 }
 
 proptest! {
@@ -139,7 +157,7 @@ proptest! {
             check(&trie);
         }
         assert!(trie.is_empty());
-        assert_eq!(trie.nodes.items.len() - trie.nodes.free.len(), 1);
+        assert_eq!((trie.nodes.end(), trie.labels.capacity()), (1, 0));
     }
 }
 
@@ -168,7 +186,7 @@ fn every_byte_is_a_child() {
         assert_eq!(trie.remove(&[b'x', key, key], key), Removed::Last);
         check(&trie);
     }
-    assert!(trie.wides.items.len() <= 1);
+    assert!(trie.nodes.get(ROOT).unwrap().wide.is_none());
 }
 
 #[test]
@@ -187,23 +205,81 @@ fn many_keys_share_a_topic() {
     assert!(trie.is_empty());
 }
 
+fn random(i: u32) -> Vec<u8> {
+    i.wrapping_mul(2_654_435_761).to_be_bytes().repeat(4)
+}
+
 #[test]
 fn gives_its_memory_back() {
     let mut trie = Trie::default();
-    let topic = |i: u32| i.wrapping_mul(2_654_435_761).to_be_bytes().repeat(4);
     for i in 0..20_000 {
-        trie.insert(&topic(i), 1_u8);
-        trie.insert(&topic(i), 2);
+        trie.insert(&random(i), 1_u8);
+        trie.insert(&random(i), 2);
     }
     for i in 0..20_000 {
-        trie.remove(&topic(i), 1);
+        trie.remove(&random(i), 1);
     }
-    assert!(trie.wides.items.capacity() < 1024);
     trie.insert(b"kept", 3);
-    trie.remove_key(2, |_, last| assert!(last));
+    // Each chunk of labels keeps one.
+    for i in (0..20_000).filter(|i| i % 40 != 0) {
+        trie.remove(&random(i), 2);
+    }
+    check(&trie);
+    assert!(trie.labels.capacity() < 500 * 16 * 3, "{}", trie.labels.capacity());
+    trie.remove_key(2, usize::MAX, |_, last| assert!(last));
     assert_eq!((trie.len(), matched(&trie, b"kept")), (1, vec![3]));
-    assert!(trie.nodes.items.capacity() < 256 && trie.nodes.free.capacity() < 256);
-    assert!(trie.wides.items.capacity() < 256 && trie.labels.capacity() < 256);
+    assert!(trie.nodes.capacity() < 16 && trie.labels.capacity() < 1024);
+}
+
+#[test]
+fn a_key_that_leaves_costs_what_it_held_whatever_the_others_hold() {
+    let cost = |others: u32, own: u32| {
+        let mut trie = Trie::default();
+        for i in 0..others + own {
+            trie.insert(&random(i), if i < others { i % 50 } else { 50 });
+        }
+        let before = visits();
+        assert!(!trie.remove_key(50, usize::MAX, |_, last| assert!(last)));
+        let cost = visits() - before;
+        check(&trie);
+        cost
+    };
+    assert_eq!(cost(50_000, 0), 0);
+    let [few, many] = [5_000, 50_000].map(|others| cost(others, 100));
+    assert!(many < 100 * 200 && many < 2 * few, "{few}, {many}");
+}
+
+#[test]
+fn no_operation_costs_more_than_a_few_looks_however_much_is_held() {
+    const STEP: usize = 64;
+    let (mut trie, mut longest) = (Trie::default(), [0; 3]);
+    let mut at = visits();
+    let mut note = |which: &mut usize| {
+        *which = (visits() - at).max(*which);
+        at = visits();
+    };
+    let [insert, remove, step] = &mut longest;
+    for i in 0..50_000_u32 {
+        trie.insert(&random(i), i % 5);
+        note(insert);
+    }
+    for i in (0..50_000_u32).filter(|i| i % 5 < 2) {
+        trie.remove(&random(i), i % 5);
+        note(remove);
+    }
+    for key in 2..5 {
+        while trie.remove_key(key, STEP, |_, _| {}) {
+            note(step);
+        }
+    }
+    assert!(trie.is_empty());
+    // A child among 256 is found by their index, but all are told where their parent has moved to.
+    assert!(*insert < 150 && *remove < 700 && *step < 50 * STEP, "{insert}, {remove}, {step}");
+}
+
+#[test]
+fn a_node_costs_44_bytes_and_a_match_reads_32_of_them() {
+    assert_eq!((size_of::<Node<crate::routing::PeerKey>>(), size_of::<Links>()), (32, 12));
 }
 
 #[test]
@@ -231,7 +307,7 @@ fn depth_costs_no_stack() {
         let mut deep = Trie::default();
         prefixes().for_each(|prefix| assert_eq!(deep.insert(prefix, 1_u8), Inserted::First));
         let mut count = 0;
-        deep.remove_key(1, |_, last| count += usize::from(last));
+        deep.remove_key(1, usize::MAX, |_, last| count += usize::from(last));
         assert_eq!((count, deep.len()), (2001, 0));
         prefixes().for_each(|prefix| assert_eq!(deep.insert(prefix, 1), Inserted::First));
         drop(deep);
