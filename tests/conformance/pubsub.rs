@@ -118,11 +118,11 @@ async fn b5_10_a_subscriber_that_leaves_takes_its_subscriptions_along() {
 #[tokio::test]
 async fn b5_10_a_subscriber_that_leaves_costs_what_it_held_and_not_what_the_others_hold() {
     let context = sinew::Context::new();
-    let publisher = Pub::make(&context);
+    let publisher = make::<Pub>(&context);
     let endpoint = publisher.binds(&Medium::Inproc.any()).await.unwrap().to_string();
     let mut subs = Vec::new();
     for peer in 0..50 {
-        let sub = Sub::make(&context);
+        let sub = make::<Sub>(&context);
         sub.connects(&endpoint).await.unwrap();
         (0..1000).for_each(|topic| sub.subscribe(format!("{peer}/{topic}")));
         subs.push(sub);
@@ -139,7 +139,7 @@ async fn b5_10_a_subscriber_that_leaves_costs_what_it_held_and_not_what_the_othe
     // The least of a few: whatever else the machine does may make one longer.
     let mut of_none = Duration::MAX;
     for _ in 0..5 {
-        let none = Sub::make(&context);
+        let none = make::<Sub>(&context);
         none.connects(&endpoint).await.unwrap();
         of_none = of_none.min(leaving(&none));
     }

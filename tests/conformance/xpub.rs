@@ -110,7 +110,7 @@ async fn b5_10_one_that_held_much_cancels_what_nobody_else_holds_and_the_others_
     for medium in MEDIA {
         let context = sinew::Context::new();
         let xpub = XPub::builder().context(&context).recv_hwm(0).build().unwrap();
-        let (leaving, other) = (Sub::make(&context), Sub::make(&context));
+        let (leaving, other) = (make::<Sub>(&context), make::<Sub>(&context));
         let endpoint = join(medium, &xpub, &leaving).await;
         join(medium, &xpub, &other).await;
         (0..1000).for_each(|topic| leaving.subscribe(format!("{topic:04}")));
