@@ -119,11 +119,11 @@ async fn b5_10_a_subscriber_that_leaves_takes_its_subscriptions_along() {
 async fn b5_10_a_subscriber_that_leaves_costs_what_it_held_and_not_what_the_others_hold() {
     let context = sinew::Context::new();
     let publisher = make::<Pub>(&context);
-    let endpoint = publisher.binds(&Medium::Inproc.any()).await.unwrap().to_string();
+    let endpoint = publisher.bind(&Medium::Inproc.any()).soon().await.unwrap().to_string();
     let mut subs = Vec::new();
     for peer in 0..50 {
         let sub = make::<Sub>(&context);
-        sub.connects(&endpoint).await.unwrap();
+        sub.connect(&endpoint).soon().await.unwrap();
         (0..1000).for_each(|topic| sub.subscribe(format!("{peer}/{topic}")));
         subs.push(sub);
     }
@@ -140,7 +140,7 @@ async fn b5_10_a_subscriber_that_leaves_costs_what_it_held_and_not_what_the_othe
     let mut of_none = Duration::MAX;
     for _ in 0..5 {
         let none = make::<Sub>(&context);
-        none.connects(&endpoint).await.unwrap();
+        none.connect(&endpoint).soon().await.unwrap();
         of_none = of_none.min(leaving(&none));
     }
     assert!(of_none * 5 < of_a_thousand, "{of_none:?} without topics, {of_a_thousand:?} with a thousand");
