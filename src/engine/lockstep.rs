@@ -22,37 +22,46 @@ pub(super) struct Half<T: AtOnce> {
 struct Place<T> {
     /// `None`: somebody has it.
     half: Option<Box<T>>,
-    /// The task, which wanted it meanwhile.
-    asked: Option<Waker>,
+    task: Option<Waker>,
+    /// The task has wanted it meanwhile.
+    asked: bool,
 }
 
 impl<T: AtOnce> Half<T> {
     pub(super) fn new(half: T, owner: Arc<T::Owner>) -> Self {
-        Self { place: Mutex::new(Place { half: Some(Box::new(half)), asked: None }), owner }
+        Self { place: Mutex::new(Place { half: Some(Box::new(half)), task: None, asked: false }), owner }
     }
 
-    /// For the task: takes it; where another has it, `waker` is woken once it is back.
-    pub(super) fn take(&self, waker: &Waker) -> Option<Box<T>> {
+    /// For the task: takes it; where another has it, `task` is woken once it is back.
+    pub(super) fn take(&self, task: &Waker) -> Option<Box<T>> {
         let mut place = self.place.lock();
-        let half = place.half.take();
-        if half.is_none() {
-            place.asked = Some(waker.clone());
+        match &mut place.task {
+            Some(known) => known.clone_from(task),
+            unknown => *unknown = Some(task.clone()),
         }
+        let half = place.half.take();
+        place.asked = half.is_none();
         half
     }
 
-    /// For a waker: takes it if nobody has it.
-    fn try_take(&self) -> Option<Box<T>> {
-        self.place.lock().half.take()
+    /// For a waker: takes it if nobody has it; else the task has to be woken.
+    fn try_take(&self) -> Result<Box<T>, Option<Waker>> {
+        let mut place = self.place.lock();
+        place.half.take().ok_or_else(|| place.task.clone())
     }
 
     pub(super) fn give_back(&self, half: Box<T>) {
-        let asked = {
+        self.leave(half, Left::Nothing);
+    }
+
+    fn leave(&self, half: Box<T>, left: Left) {
+        let task = {
             let mut place = self.place.lock();
             place.half = Some(half);
-            place.asked.take()
+            let asked = std::mem::take(&mut place.asked);
+            if asked || left == Left::Something { place.task.clone() } else { None }
         };
-        if let Some(task) = asked {
+        if let Some(task) = task {
             task.wake();
         }
     }
@@ -76,29 +85,28 @@ pub(super) trait AtOnce: Send + Sized + 'static {
 
 /// The waker of a connection's readiness, or of its queue, which acts in the task's place.
 #[derive(Debug)]
-pub(super) struct ActingWaker<T: AtOnce> {
-    half: Weak<Half<T>>,
-    task: Waker,
-}
+pub(super) struct ActingWaker<T: AtOnce>(Weak<Half<T>>);
 
 impl<T: AtOnce> ActingWaker<T> {
-    pub(super) fn waker(half: &Arc<Half<T>>, task: &Waker) -> Waker {
-        Arc::new(Self { half: Arc::downgrade(half), task: task.clone() }).into()
-    }
-
-    fn act(self: &Arc<Self>) -> Option<Left> {
-        let half = self.half.upgrade()?;
-        let mut taken = half.try_take()?;
-        let left = taken.act(&half.owner, &self.clone().into());
-        half.give_back(taken);
-        Some(left)
+    pub(super) fn waker(half: &Arc<Half<T>>) -> Waker {
+        Arc::new(Self(Arc::downgrade(half))).into()
     }
 }
 
 impl<T: AtOnce> Wake for ActingWaker<T> {
     fn wake(self: Arc<Self>) {
-        if self.act() != Some(Left::Nothing) {
-            self.task.wake_by_ref();
+        // Without the half, the connection is over.
+        let Some(half) = self.0.upgrade() else { return };
+        match half.try_take() {
+            Ok(mut taken) => {
+                let left = taken.act(&half.owner, &self.into());
+                half.leave(taken, left);
+            }
+            Err(task) => {
+                if let Some(task) = task {
+                    task.wake();
+                }
+            }
         }
     }
 }

@@ -71,7 +71,7 @@ pub(super) struct Session<'a> {
 
     read_half: Arc<Half<Reader>>,
     write_half: Arc<Half<Writer>>,
-    /// In lockstep: the task's waker, and those made of it.
+    /// In lockstep: who is woken in the task's place.
     lockstep: Option<LockstepWakers>,
 
     /// When the last PING of ours went.
@@ -90,7 +90,6 @@ pub(super) struct Session<'a> {
 
 /// Wakers that do the task's work themselves, where they can.
 struct LockstepWakers {
-    task: Waker,
     readable: Waker,
     queued: Waker,
 }
@@ -107,6 +106,12 @@ impl<'a> Session<'a> {
         let Start { minor, input, records } = start;
         let (seal, open) = records.map(|Records { seal, open }| (seal, open)).unzip();
         let reader = Reader::new(stream.clone(), key, site.options.limits(max_command(site)), input, open);
+        let read_half = Arc::new(Half::new(reader, site.core.clone()));
+        let write_half = Arc::new(Half::new(Writer::new(stream.clone(), key, seal), site.core.clone()));
+        let lockstep = site.core.pattern.lockstep.then(|| LockstepWakers {
+            readable: ActingWaker::waker(&read_half),
+            queued: ActingWaker::waker(&write_half),
+        });
         Self {
             core: &site.core,
             stream,
@@ -115,9 +120,9 @@ impl<'a> Session<'a> {
             controls: Vec::new(),
             ping: false,
             pong: None,
-            read_half: Arc::new(Half::new(reader, site.core.clone())),
-            write_half: Arc::new(Half::new(Writer::new(stream.clone(), key, seal), site.core.clone())),
-            lockstep: None,
+            read_half,
+            write_half,
+            lockstep,
             pinged: Instant::now(),
             heartbeat: site.options.heartbeat_plan().filter(|_| minor > 0 && site.core.pattern.pings),
             progress_timeout: site.options.progress_timeout,
@@ -164,15 +169,7 @@ impl<'a> Session<'a> {
     }
 
     /// The wakers of readiness and of the queue: in lockstep those that act themselves, else the task's.
-    fn wakers<'w>(&'w mut self, task: &'w Waker) -> (&'w Waker, &'w Waker) {
-        if !self.core.pattern.lockstep {
-            return (task, task);
-        }
-        if self.lockstep.as_ref().is_none_or(|wakers| !wakers.task.will_wake(task)) {
-            let readable = ActingWaker::waker(&self.read_half, task);
-            let queued = ActingWaker::waker(&self.write_half, task);
-            self.lockstep = Some(LockstepWakers { task: task.clone(), readable, queued });
-        }
+    fn wakers<'w>(&'w self, task: &'w Waker) -> (&'w Waker, &'w Waker) {
         self.lockstep.as_ref().map_or((task, task), |wakers| (&wakers.readable, &wakers.queued))
     }
 

@@ -180,12 +180,13 @@ impl InPipe {
     /// Takes the next message into `message`; over inproc, fetches what the sender has queued.
     #[inline]
     fn pop(&mut self, message: &mut Message, conflated: &mut u64, later: &mut Deferred) -> bool {
-        if self.wire.is_empty() || !self.queue.is_empty() {
-            return self.pop_queue(message, conflated, later);
+        if self.queue.is_empty()
+            && let Some(size) = self.wire.pop(message)
+        {
+            self.consumed(size, later);
+            return true;
         }
-        let Some(size) = self.wire.pop(message) else { return false };
-        self.consumed(size, later);
-        true
+        self.pop_queue(message, conflated, later)
     }
 
     #[inline(never)]

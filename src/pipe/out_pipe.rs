@@ -254,8 +254,9 @@ impl OutPipe {
     /// Moves what is queued into `wire`, if that is empty.
     #[inline]
     pub(super) fn fetch_into(&mut self, wire: &mut WireBuf) {
-        if wire.is_empty()
-            && let Queue::Wire(queue) = &mut self.queue
+        if let Queue::Wire(queue) = &mut self.queue
+            && !queue.is_empty()
+            && wire.is_empty()
         {
             wire.clear();
             mem::swap(wire, queue);

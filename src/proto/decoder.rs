@@ -331,7 +331,7 @@ mod tests {
             (b"\x04\x02\x02a", MalformedCommand),
             (b"\x04\x05\x04PING", MalformedPing),
             (b"\x04\x06\x05READY", HandshakeCommandInTraffic),
-            (b"\x04\x0A\x05ERROR\x03400", HandshakeCommandInTraffic),
+            (b"\x04\x0A\x05ERROR\x04400", MalformedError),
         ];
         for (wire, error) in cases {
             // What came before is good; what comes after is not looked at.

@@ -64,7 +64,7 @@ impl AtOnce for Counter {
 /// The connection's task: done when all has been read.
 fn poll(source: &Arc<Source>, half: &Arc<Half<Counter>>, cx: &Context<'_>, all: usize) -> Poll<()> {
     let Some(mut counter) = half.take(cx.waker()) else { return Poll::Pending };
-    let acting = ActingWaker::waker(half, cx.waker());
+    let acting = ActingWaker::waker(half);
     loop {
         if counter.read >= all {
             return Poll::Ready(());
