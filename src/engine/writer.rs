@@ -235,8 +235,8 @@ impl AtOnce for Writer {
 
     /// Writes once what is queued. Subscriptions, what the kernel has no room for, and an error are for the task.
     fn act(&mut self, core: &Core, waker: &Waker) -> Left {
-        let (fetched, _) = self.fetch(&core.outbox, None, waker);
-        if fetched != Fetched::Something || self.write_once().is_err() || !self.is_done() {
+        let taken = core.outbox.lock().take(self.key, &mut self.wire);
+        if !taken || self.write_once().is_err() || !self.is_done() {
             return Left::Something;
         }
         let (fetched, _) = self.fetch(&core.outbox, None, waker);

@@ -412,6 +412,17 @@ impl Outbox {
         }
     }
 
+    /// For one who writes in the consumer's place: takes what is queued, if that is all that there is to do.
+    #[inline]
+    pub(crate) fn take(&mut self, key: PeerKey, wire: &mut WireBuf) -> bool {
+        let Some(pipe) = self.pipes.get_mut(key).filter(|pipe| pipe.control.is_empty() && wire.is_empty())
+        else {
+            return false;
+        };
+        pipe.fetch_into(wire);
+        !wire.is_empty()
+    }
+
     /// For the consumer behind a connection: takes what is queued, if `wire` is empty, and the subscriptions that wait;
     /// who does not want those finds that something is there. Where there is nothing, `waker` is woken for more. Says,
     /// too, until when what is queued is written if the pipe is closing.
