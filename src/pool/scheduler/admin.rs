@@ -1,7 +1,5 @@
 //! What operators want.
 
-use std::sync::Arc;
-
 use super::Scheduler;
 use super::event::Admin;
 use super::links::Ix;
@@ -27,11 +25,17 @@ impl Scheduler {
                 }
             }
             Admin::SetTopic(name, queues) => {
-                let groups: Arc<[Ix]> = queues.iter().filter_map(|queue| with(self, queue)).collect();
+                let mut groups: Vec<Ix> = Vec::with_capacity(queues.len());
+                for queue in queues.iter().filter_map(|queue| with(self, queue)) {
+                    // Named twice, it is one of them all the same.
+                    if !groups.contains(&queue) {
+                        groups.push(queue);
+                    }
+                }
                 if groups.is_empty() {
                     self.topics.remove(&name);
                 } else {
-                    self.topics.insert(name, groups);
+                    self.topics.insert(name, groups.into());
                 }
             }
             Admin::Purge(name) => {

@@ -47,6 +47,7 @@ impl Scheduler {
             }
             if !queue.keys.acquire(task.key, limit, ix, front) {
                 task.place = Place::KeyWait;
+                queue.aside.add(task.body.footprint());
                 let key = task.key;
                 if let Some(key) = queue.keys.get_mut(key) {
                     if front {
@@ -89,8 +90,9 @@ impl Scheduler {
         let Some(task) = self.tasks.get_mut(ix) else { return };
         (task.place, task.moment) = (place, now + delay);
         task.body.detach();
-        let queue = task.queue;
-        if self.queue(queue).is_some_and(|queue| !queue.policy.ordered()) {
+        let Some(queue) = self.queues.get_mut(task.queue as usize) else { return };
+        queue.aside.add(task.body.footprint());
+        if !queue.policy.ordered() {
             self.release_key(ix);
         }
         self.arm(ix);
@@ -108,6 +110,7 @@ impl Scheduler {
                 }
             }
             Place::KeyWait => {
+                queue.aside.remove(task.body.footprint());
                 if let Some(key) = queue.keys.get_mut(key) {
                     key.waiting.remove(&mut self.tasks.slab, ix);
                 }
@@ -123,7 +126,9 @@ impl Scheduler {
                     class.solo.remove(&mut self.tasks.slab, ix);
                 }
             }
-            Place::Delayed | Place::Backoff | Place::Deferred => {}
+            Place::Delayed | Place::Backoff | Place::Deferred => {
+                queue.aside.remove(task.body.footprint());
+            }
             Place::Leased | Place::Running | Place::Revoked => debug_assert!(false, "in flight: {place:?}"),
         }
     }
@@ -150,6 +155,7 @@ impl Scheduler {
             queue.keys.acquire(key, limit, next, true);
             if let Some(task) = self.tasks.get_mut(next) {
                 task.holds_key = true;
+                queue.aside.remove(task.body.footprint());
             }
             self.line_up(next, false);
         }
@@ -184,6 +190,7 @@ impl Scheduler {
             }
             self.dispatch(queue);
         } else if matches!(place, Place::Delayed | Place::Backoff | Place::Deferred) && moment <= now {
+            self.step_out(ix);
             self.line_up(ix, false);
             self.arm(ix);
             self.dispatch(queue);

@@ -10,7 +10,7 @@ use super::keys::Keys;
 use super::links::{Ix, NIL};
 use super::rate::Gate;
 use crate::message::Frame;
-use crate::pool::policy::Policy;
+use crate::pool::policy::{Overflow, Policy};
 use crate::pool::protocol::Session;
 use crate::pool::time::Time;
 
@@ -56,6 +56,40 @@ pub(super) struct Queue {
     pub(super) name: Frame,
     pub(super) drain: Drain,
     pub(super) keys: Keys,
+    /// Of those that wait, what is not in line: it is delayed, or behind its key, and cannot be dropped for another.
+    pub(super) aside: Held,
+}
+
+/// So many tasks, and the bytes of their bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Held {
+    pub(super) tasks: usize,
+    pub(super) bytes: usize,
+}
+
+impl Held {
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.tasks += 1;
+        self.bytes += bytes;
+    }
+
+    pub(super) fn remove(&mut self, bytes: usize) {
+        self.tasks -= 1;
+        self.bytes -= bytes;
+    }
+}
+
+/// Whether a queue takes one more task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// It does.
+    Free,
+    /// It does, and its client is stopped.
+    Stop,
+    /// It does, for the oldest in line.
+    Drop,
+    /// It does not.
+    None,
 }
 
 /// Why nothing goes.
@@ -80,6 +114,7 @@ impl Queue {
             lone: NIL,
             drain: Drain::default(),
             keys: Keys::default(),
+            aside: Held::default(),
             gate_timer: NIL,
             paused: false,
             choosy: false,
@@ -109,10 +144,24 @@ impl Queue {
         (opens > now).then_some(Closed::Rate(opens))
     }
 
+    /// Whether it takes one more task of so many bytes. Nothing is done about it yet: another queue may have to, too.
+    pub(super) fn room(&self, bytes: usize) -> Room {
+        match self.policy.overflow {
+            _ if !self.is_full(bytes) => Room::Free,
+            Overflow::Block => Room::Stop,
+            Overflow::DropOldest if !self.exceeds(self.aside, bytes) => Room::Drop,
+            Overflow::Reject | Overflow::DropOldest => Room::None,
+        }
+    }
+
     /// Whether one more task of so many bytes would be too much.
     pub(super) fn is_full(&self, bytes: usize) -> bool {
-        self.waiting >= self.policy.max_len
-            || (self.waiting > 0 && self.bytes.saturating_add(bytes) > self.policy.max_bytes)
+        self.exceeds(Held { tasks: self.waiting, bytes: self.bytes }, bytes)
+    }
+
+    fn exceeds(&self, held: Held, bytes: usize) -> bool {
+        held.tasks >= self.policy.max_len
+            || (held.tasks > 0 && held.bytes.saturating_add(bytes) > self.policy.max_bytes)
     }
 
     /// Whether those who were stopped may go on: a quarter is free, so that they do not stop at each task.
@@ -132,6 +181,14 @@ impl Queue {
 
     pub(super) fn class(&mut self, class: u16) -> Option<&mut Class> {
         self.classes.get_mut(usize::from(class))
+    }
+
+    /// Whether it has a class for these tags, or may have one.
+    pub(super) fn may_need(&self, tags: &[Frame]) -> bool {
+        // Most tasks need none, and that class is always there.
+        tags.is_empty()
+            || self.classes.len() < MAX_CLASSES
+            || self.classes.iter().any(|class| class.tags == tags)
     }
 
     /// The class for these tags, sorted and without repetition; made if need be, without workers.

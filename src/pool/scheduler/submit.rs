@@ -8,10 +8,10 @@ use super::clients::{Client, OPERATOR};
 use super::config::OVERHEAD;
 use super::links::Ix;
 use super::memory::{Answer, Known};
-use super::queue::Queue;
+use super::queue::{Queue, Room};
 use super::task::{End, Extra, Place, Task};
 use crate::message::{Frame, Message};
-use crate::pool::policy::{LEVELS, Overflow};
+use crate::pool::policy::LEVELS;
 use crate::pool::protocol::{
     FailReason, FromClient, MAX_NAME, RejectReason, RequestId, Session, SubmitOptions, ToClient,
 };
@@ -32,7 +32,6 @@ struct Request {
     client: Ix,
     id: RequestId,
     queue: Ix,
-    class: u16,
     options: SubmitOptions,
     body: Message,
 }
@@ -89,12 +88,8 @@ impl Scheduler {
             self.repeat(session, client, id, &options, known);
             return;
         }
-        let Some(class) = self.class_for(queue_ix, std::mem::take(&mut options.tags)) else {
-            self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
-            return;
-        };
-        if self.admit(session, id, queue_ix, body.footprint()) {
-            self.accept(Request { session, client, id, queue: queue_ix, class, options, body });
+        if self.admit(session, id, &[queue_ix], &options.tags, body.footprint()) {
+            self.accept(Request { session, client, id, queue: queue_ix, options, body });
             self.dispatch(queue_ix);
         }
     }
@@ -114,28 +109,23 @@ impl Scheduler {
             self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
             return;
         }
-        let mut fresh = Vec::new();
-        for queue in groups.iter().copied() {
-            let known = options.dedup.as_ref().and_then(|name| self.memory.named(queue, name));
-            let Some(class) = self.class_for(queue, options.tags.clone()) else {
-                self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
-                return;
-            };
-            if known.is_none() {
-                fresh.push((queue, class));
-            } else if let Some(queue) = self.queue_mut(queue) {
-                queue.counters.repeated += 1;
-            }
-        }
-        if !fresh.iter().all(|(queue, _)| self.admit(session, id, *queue, body.footprint())) {
+        let knows =
+            |queue: &Ix| options.dedup.as_ref().is_some_and(|name| self.memory.named(*queue, name).is_some());
+        let (known, fresh): (Vec<Ix>, Vec<Ix>) = groups.iter().copied().partition(knows);
+        if !self.admit(session, id, &fresh, &options.tags, body.footprint()) {
             return;
         }
         if std::mem::take(&mut options.ack) {
             self.tell_client(session, ToClient::Accept { id });
         }
-        for (queue, class) in fresh {
+        for queue in known {
+            if let Some(queue) = self.queue_mut(queue) {
+                queue.counters.repeated += 1;
+            }
+        }
+        for queue in fresh {
             let (options, body) = (options.clone(), body.clone());
-            self.accept(Request { session, client, id, queue, class, options, body });
+            self.accept(Request { session, client, id, queue, options, body });
             self.dispatch(queue);
         }
         // Its id stands for none of them: whoever repeats it is known, and whoever cancels it cancels nothing.
@@ -161,51 +151,57 @@ impl Scheduler {
         Some(class)
     }
 
-    /// Whether there is room for one more, or room is made.
-    fn admit(&mut self, session: Session, id: RequestId, queue_ix: Ix, bytes: usize) -> bool {
-        let full = self.taken.saturating_add(bytes + OVERHEAD) > self.config.max_memory;
-        let Some(queue) = self.queue_mut(queue_ix) else { return false };
-        if full {
-            queue.counters.rejected += 1;
-            let after = retry_after(queue);
-            self.reject(session, id, RejectReason::QueueFull, after);
-            return false;
-        }
-        if !queue.is_full(bytes) {
-            return true;
-        }
-        match queue.policy.overflow {
-            Overflow::Reject => {
+    /// Whether each of these queues takes a task of so many bytes that needs these tags. If one does not, the client is
+    /// told, and nothing else has happened; if all do, there is room in all of them from now on.
+    fn admit(
+        &mut self,
+        session: Session,
+        id: RequestId,
+        queues: &[Ix],
+        tags: &[Frame],
+        bytes: usize,
+    ) -> bool {
+        let taken = (bytes + OVERHEAD).saturating_mul(queues.len());
+        let full = self.taken.saturating_add(taken) > self.config.max_memory;
+        for ix in queues {
+            let Some(queue) = self.queue_mut(*ix) else { return false };
+            if !queue.may_need(tags) {
+                self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
+                return false;
+            }
+            if full || queue.room(bytes) == Room::None {
                 queue.counters.rejected += 1;
                 let after = retry_after(queue);
                 self.reject(session, id, RejectReason::QueueFull, after);
                 return false;
             }
-            Overflow::Block => {
+        }
+        for ix in queues {
+            self.make_room(session, *ix, bytes);
+        }
+        true
+    }
+
+    /// What it takes that a queue has room for one more.
+    fn make_room(&mut self, session: Session, queue_ix: Ix, bytes: usize) {
+        let Some(queue) = self.queue_mut(queue_ix) else { return };
+        match queue.room(bytes) {
+            Room::Free | Room::None => {}
+            Room::Stop => {
                 if !queue.stopped.contains(&session) {
                     queue.stopped.push(session);
                     self.stop_client(session);
                 }
             }
-            Overflow::DropOldest => {
+            Room::Drop => {
                 while let Some(queue) = self.queue(queue_ix)
                     && queue.is_full(bytes)
                     && let Some(oldest) = self.oldest(queue)
                 {
                     self.end_waiting_task(oldest, End::Failed(FailReason::Dropped));
                 }
-                // The others are delayed, or wait for their keys.
-                if let Some(queue) = self.queue_mut(queue_ix)
-                    && queue.is_full(bytes)
-                {
-                    queue.counters.rejected += 1;
-                    let after = retry_after(queue);
-                    self.reject(session, id, RejectReason::QueueFull, after);
-                    return false;
-                }
             }
         }
-        true
     }
 
     /// The oldest of those that are first in their lines.
@@ -219,8 +215,9 @@ impl Scheduler {
     }
 
     fn accept(&mut self, request: Request) {
-        let Request { session, client, id, queue: queue_ix, class, options, mut body } = request;
+        let Request { session, client, id, queue: queue_ix, mut options, mut body } = request;
         let now = self.now;
+        let Some(class) = self.class_for(queue_ix, std::mem::take(&mut options.tags)) else { return };
         if self.tasks.slab.len() >= SOON {
             body.shrink();
             body.detach();
@@ -327,19 +324,11 @@ impl Scheduler {
     /// Puts back what had been given up: a new task that nobody waits for.
     pub(super) fn revive(&mut self, queue: Ix, letter: super::DeadLetter) {
         let super::DeadLetter { body, key, priority, tags, .. } = letter;
-        let Some(class) = self.class_for(queue, tags) else { return };
         let key = key.map(Box::new);
         let options =
-            SubmitOptions { no_reply: true, key, priority: Some(priority), ..SubmitOptions::default() };
-        self.accept(Request {
-            session: Session(u64::MAX),
-            client: OPERATOR,
-            id: 0,
-            queue,
-            class,
-            options,
-            body,
-        });
+            SubmitOptions { no_reply: true, key, priority: Some(priority), tags, ..SubmitOptions::default() };
+        let session = Session(u64::MAX);
+        self.accept(Request { session, client: OPERATOR, id: 0, queue, options, body });
     }
 
     fn cancel(&mut self, session: Session, id: RequestId) {

@@ -22,7 +22,8 @@ impl Scheduler {
     }
 
     fn audit_tasks(&self) {
-        let (mut waiting, mut in_flight, mut per_queue) = (0, 0, BTreeMap::<u32, (usize, usize, u32)>::new());
+        let (mut waiting, mut in_flight, mut per_queue) =
+            (0, 0, BTreeMap::<u32, (usize, usize, u32, usize)>::new());
         for (_, task) in &self.tasks.slab {
             let queue = per_queue.entry(task.queue).or_default();
             if task.in_flight() {
@@ -32,6 +33,9 @@ impl Scheduler {
                 waiting += 1;
                 queue.0 += 1;
                 queue.1 += task.body.size();
+                let aside =
+                    matches!(task.place, Place::Delayed | Place::Backoff | Place::Deferred | Place::KeyWait);
+                queue.3 += usize::from(aside);
             }
         }
         let totals = self.totals();
@@ -40,7 +44,11 @@ impl Scheduler {
         assert_eq!(self.taken, taken.sum::<usize>());
         for (ix, queue) in (0..).zip(&self.queues) {
             let counted = per_queue.get(&ix).copied().unwrap_or_default();
-            assert_eq!((queue.waiting, queue.bytes, queue.in_flight), counted, "queue {ix}");
+            assert_eq!(
+                (queue.waiting, queue.bytes, queue.in_flight, queue.aside.tasks),
+                counted,
+                "queue {ix}"
+            );
             let ended = queue.counters.ended_total();
             let zombies =
                 self.tasks.slab.iter().filter(|(_, task)| task.queue == ix && task.place == Place::Revoked);

@@ -98,6 +98,14 @@ impl Rig {
         self.on(Event::Client(client, FromClient::Submit { id, queue: QUEUE.into(), options, body }));
     }
 
+    /// Fire and forget, to any queue or topic.
+    pub(super) fn publish(&mut self, client: Session, to: &str, body: &str, options: SubmitOptions) {
+        self.requests += 1;
+        let options = SubmitOptions { no_reply: true, ..options };
+        let (id, queue, body) = (self.requests, to.into(), body.into());
+        self.on(Event::Client(client, FromClient::Submit { id, queue, options, body }));
+    }
+
     pub(super) fn say(&mut self, worker: Session, said: FromWorker) {
         self.on(Event::Worker(worker, said));
     }
