@@ -13,6 +13,15 @@ use crate::pool::time::nanos;
 /// The most that is kept of what a worker says went wrong, in bytes: it is kept for each dead letter.
 const MAX_ERROR: usize = 4096;
 
+/// What a worker did with a task in the time that it had it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Done,
+    Failed,
+    /// It has not begun, so there is nothing to be learned from how long that took.
+    None,
+}
+
 impl Scheduler {
     pub(super) fn on_worker(&mut self, session: Session, said: FromWorker) {
         if let FromWorker::Hello(hello) = said {
@@ -86,15 +95,16 @@ impl Scheduler {
     }
 
     fn done(&mut self, worker: Ix, lease: Lease, body: Message) {
-        let Some(ix) = self.take_back(worker, lease, true) else { return };
+        let Some(ix) = self.take_back(worker, lease, Work::Done) else { return };
         let queue = self.tasks.get(ix).map(|task| task.queue);
         self.finish(ix, body);
         self.turn_over(worker, queue);
     }
 
     fn nack(&mut self, worker: Ix, lease: Lease, nack: Nack) {
-        let well = matches!(nack, Nack::Release | Nack::Defer { .. });
-        let Some(ix) = self.take_back(worker, lease, well) else { return };
+        let unworked = matches!(nack, Nack::Release | Nack::Defer { .. });
+        let work = if unworked { Work::None } else { Work::Failed };
+        let Some(ix) = self.take_back(worker, lease, work) else { return };
         let queue = self.tasks.get(ix).map(|task| task.queue);
         let policy = queue.and_then(|queue| self.queue(queue)).map(|queue| &*queue.policy);
         let Some((delivery, retry)) = policy.map(|policy: &Policy| (policy.delivery, policy.retry)) else {
@@ -104,8 +114,8 @@ impl Scheduler {
             self.blame(ix, worker, error);
         }
         match nack {
-            Nack::Release => self.hand_back(ix, Duration::ZERO),
-            Nack::Defer { delay } => self.hand_back(ix, delay),
+            Nack::Release => self.hand_back(ix, worker, Duration::ZERO),
+            Nack::Defer { delay } => self.hand_back(ix, worker, delay),
             Nack::Reject { .. } => self.bury(ix, FailReason::Rejected),
             _ if delivery == Delivery::AtMostOnce => self.lose(ix),
             Nack::Retry { delay, .. } => self.retry(ix, &retry, delay),
@@ -123,7 +133,7 @@ impl Scheduler {
     }
 
     /// Takes a task off the worker that answers it; `None` if it is not the worker's, or has ended meanwhile.
-    fn take_back(&mut self, worker: Ix, lease: Lease, well: bool) -> Option<Ix> {
+    fn take_back(&mut self, worker: Ix, lease: Lease, work: Work) -> Option<Ix> {
         let Some(ix) = self.tasks.held(worker, lease) else {
             self.totals.stale += 1;
             tracing::debug!(
@@ -133,9 +143,14 @@ impl Scheduler {
             );
             return None;
         };
-        self.measure(ix, worker, well);
-        let revoked = self.tasks.get(ix)?.place == Place::Revoked;
-        let queue = self.tasks.get(ix)?.queue;
+        let task = self.tasks.get(ix)?;
+        let (queue, revoked) = (task.queue, task.place == Place::Revoked);
+        if work != Work::None {
+            self.measure(ix, worker, work == Work::Done);
+        }
+        if work == Work::Done {
+            self.forget_rest(worker, queue);
+        }
         self.give_back(ix);
         if revoked {
             self.totals.too_late += 1;
@@ -184,12 +199,15 @@ impl Scheduler {
         }
     }
 
-    /// The worker has not begun it.
-    fn hand_back(&mut self, ix: Ix, delay: Duration) {
-        if let Some(task) = self.tasks.get_mut(ix)
-            && std::mem::take(&mut task.begun)
-        {
+    /// The worker has not begun it. If it may come back at once, it is another's turn.
+    fn hand_back(&mut self, ix: Ix, worker: Ix, delay: Duration) {
+        let Some(task) = self.tasks.get_mut(ix) else { return };
+        if std::mem::take(&mut task.begun) {
             task.starts -= 1;
+        }
+        if delay.is_zero() {
+            let queue = task.queue;
+            self.released(worker, queue);
         }
         self.again(ix, delay, Place::Deferred);
     }

@@ -192,11 +192,11 @@ impl Scheduler {
     pub(super) fn update_worker(&mut self, ix: Ix) {
         let Some(worker) = self.workers.get(ix) else { return };
         let (open, in_flight) = (worker.open(), worker.in_flight);
-        for Membership { queue, class, seat } in worker.memberships.iter() {
+        for Membership { queue, class, seat, resting } in worker.memberships.iter() {
             let queue = self.queues.get_mut(*queue as usize);
             if let Some(class) = queue.and_then(|queue| queue.class(*class)) {
                 class.set_in_flight(*seat, in_flight);
-                class.set_available(*seat, open);
+                class.set_available(*seat, open && !resting);
             }
         }
     }
@@ -265,8 +265,8 @@ impl Scheduler {
             let Some(worker) = self.workers.get(ix) else { return };
             let Some((queue_ix, class_number)) = worker.reserved else { return };
             let fit = worker.fit();
-            let seat = worker.memberships.iter().find(|at| (at.queue, at.class) == (queue_ix, class_number));
-            let seat = seat.map(|at| at.seat);
+            let mut places = worker.memberships.iter().filter(|at| !at.resting);
+            let seat = places.find(|at| (at.queue, at.class) == (queue_ix, class_number)).map(|at| at.seat);
             let Some(queue) = self.queue_mut(queue_ix) else { return };
             let closed = queue.closed(now);
             let next = queue.class(class_number).and_then(|class| class.solo.front());

@@ -9,6 +9,7 @@ use super::links::Ix;
 use super::memory::Known;
 use super::queue::{Closed, Queue};
 use super::task::{Place, Task};
+use super::workers::Worker;
 use crate::message::Frame;
 use crate::pool::protocol::{RequestId, Session, TaskId};
 use crate::pool::strategy::Seat;
@@ -94,6 +95,11 @@ pub enum Explanation {
     },
     /// All who could take it are leaving, silent, or cannot be written to.
     NotTaking {
+        /// Their names; at most 16.
+        workers: Vec<Frame>,
+    },
+    /// All who could take it have given tasks of its queue back, and get none of them for a moment.
+    Resting {
         /// Their names; at most 16.
         workers: Vec<Frame>,
     },
@@ -187,7 +193,7 @@ impl Scheduler {
             return Explanation::WaitsFor { worker: member.name().clone() };
         }
         if class.workers.available().is_empty() {
-            return self.explain_unavailable(class);
+            return self.explain_unavailable(task.queue, class);
         }
         match task.place {
             Place::Solo => Explanation::Alone { crashes: u32::from(task.crashes) },
@@ -196,22 +202,23 @@ impl Scheduler {
         }
     }
 
-    /// Nobody is available: because of what they have, or of what they are.
-    fn explain_unavailable(&self, class: &Class) -> Explanation {
+    /// Nobody is available: because of what they have, or did, or of what they are.
+    fn explain_unavailable(&self, queue: Ix, class: &Class) -> Explanation {
         let seats = class.workers.seats().filter_map(|seat| class.workers.get(seat));
-        let workers: Vec<_> = seats.filter_map(|member| self.workers.get(member.worker)).collect();
-        let names = |full: bool| -> Vec<Frame> {
-            let which =
-                workers.iter().filter(|worker| (worker.credit() <= 0 || worker.reserved.is_some()) == full);
-            which.take(NAMES).map(|worker| worker.about.name.clone()).collect()
+        let workers: Vec<_> =
+            seats.filter_map(|member| Some((member.worker, self.workers.get(member.worker)?))).collect();
+        let names = |which: &dyn Fn(Ix, &Worker) -> bool| -> Vec<Frame> {
+            let which = workers.iter().filter(|(ix, worker)| which(*ix, worker));
+            which.take(NAMES).map(|(_, worker)| worker.about.name.clone()).collect()
         };
-        // One who is merely full will have room again: that is what the task waits for.
-        let taking = workers.iter().any(|worker| !worker.suspect && !worker.draining && !worker.congested);
-        if taking {
-            Explanation::NoCredit { workers: names(true) }
-        } else {
-            let workers = workers.iter().take(NAMES).map(|worker| worker.about.name.clone()).collect();
-            Explanation::NotTaking { workers }
+        // One who is merely full, or rests, will have room again: that is what the task waits for.
+        let takes = |worker: &Worker| !worker.suspect && !worker.draining && !worker.congested;
+        let full = names(&|_, worker| takes(worker) && !worker.open());
+        let resting = names(&|ix, worker| worker.open() && self.rests.is_resting(ix, queue));
+        match (full.is_empty(), resting.is_empty()) {
+            (false, _) => Explanation::NoCredit { workers: full },
+            (true, false) => Explanation::Resting { workers: resting },
+            (true, true) => Explanation::NotTaking { workers: names(&|_, _| true) },
         }
     }
 
@@ -271,6 +278,9 @@ impl fmt::Display for Told<'_> {
             Explanation::NoCredit { workers } => write!(f, "all workers are full: {}", list(workers)),
             Explanation::NotTaking { workers } => {
                 write!(f, "all workers are leaving, silent or congested: {}", list(workers))
+            }
+            Explanation::Resting { workers } => {
+                write!(f, "all workers have given tasks back, and get none for a moment: {}", list(workers))
             }
             Explanation::WaitsFor { worker } => {
                 write!(f, "waits for {}, which takes nothing more for now", text(worker))

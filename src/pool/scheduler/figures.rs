@@ -85,6 +85,8 @@ pub struct WorkerFigures {
     pub done: u64,
     /// Tasks that it failed.
     pub failed: u64,
+    /// Tasks that it gave back at once, without having begun.
+    pub released: u64,
     /// How long it has been here.
     pub age: Duration,
     /// For how long nothing was heard of it.
@@ -141,6 +143,7 @@ impl Scheduler {
                 tags: worker.about.tags.clone(),
                 done: worker.done,
                 failed: worker.failed,
+                released: worker.about.released,
                 age: self.now.since(worker.about.joined),
                 silent: self.now.since(worker.seen),
             }

@@ -42,6 +42,7 @@ mod presence;
 mod queue;
 mod rate;
 mod requests;
+mod rest;
 mod submit;
 mod task;
 #[cfg(test)]
@@ -68,6 +69,7 @@ use self::flows::Flows;
 use self::links::{Ix, NIL};
 use self::memory::{Limits, Memory};
 use self::queue::Queue;
+use self::rest::Rests;
 use self::task::Tasks;
 use self::wheel::{Timer, Wheel};
 use self::workers::Workers;
@@ -97,6 +99,7 @@ pub(crate) struct Scheduler {
     topics: HashMap<Frame, Arc<[Ix]>, RandomState>,
     workers: Workers,
     worker_sessions: HashMap<Session, Ix, RandomState>,
+    rests: Rests,
     clients: Clients,
     client_sessions: HashMap<Session, Ix, RandomState>,
     client_names: HashMap<Frame, Ix, RandomState>,
@@ -133,6 +136,7 @@ impl Scheduler {
             topics: HashMap::default(),
             workers: Workers::default(),
             worker_sessions: HashMap::default(),
+            rests: Rests::default(),
             clients: Clients::new(),
             client_sessions: HashMap::default(),
             client_names: HashMap::default(),
@@ -178,6 +182,7 @@ impl Scheduler {
         match timer {
             Timer::Task(task) => self.task_due(task),
             Timer::Worker(worker) => self.worker_due(worker),
+            Timer::Rest(worker, queue) => self.rested(worker, queue),
             Timer::Client(client) => self.client_due(client),
             Timer::Queue(queue) => {
                 if let Some(queue) = self.queue_mut(queue) {

@@ -88,10 +88,11 @@ impl Scheduler {
         let class = self.queues.get_mut(queue as usize).and_then(|queue| queue.class(class_number));
         if let Some(class) = class.filter(|class| class.fits(&worker.about.tags)) {
             let seat = class.join(ix, worker.about.name.clone(), worker.capacity, worker.about.weight);
-            worker.memberships.push(Membership { queue, class: class_number, seat });
+            let resting = self.rests.is_resting(ix, queue);
+            worker.memberships.push(Membership { queue, class: class_number, resting, seat });
             // Not in all its other places again, of which it may have thousands.
             class.set_in_flight(seat, worker.in_flight);
-            class.set_available(seat, worker.open());
+            class.set_available(seat, worker.open() && !resting);
         }
     }
 
@@ -223,7 +224,8 @@ impl Scheduler {
         self.worker_sessions.remove(&worker.session);
         tracing::debug!(worker = ?worker.about.name, ?leave, tasks = worker.in_flight, "left");
         let memberships = std::mem::take(&mut worker.memberships);
-        for Membership { queue, class, seat } in memberships.iter() {
+        for Membership { queue, class, seat, .. } in memberships.iter() {
+            self.forget_rest(ix, *queue);
             self.unpark_all(*queue, *class);
             if let Some(class) = self.queue_mut(*queue).and_then(|queue| queue.class(*class)) {
                 class.leave(*seat);

@@ -23,6 +23,8 @@ pub(super) enum Timer {
     Task(Ix),
     /// A heartbeat is due from and to this worker.
     Worker(Ix),
+    /// This worker has rested from this queue.
+    Rest(Ix, Ix),
     /// The client has been away for long enough.
     Client(Ix),
     /// The queue's rate allows the next task.

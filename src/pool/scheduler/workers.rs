@@ -19,6 +19,8 @@ const MAX_GRANTED: i64 = 1 << 20;
 pub(super) struct Membership {
     pub(super) queue: Ix,
     pub(super) class: u16,
+    /// It gets nothing there: see [`rest`](super::rest).
+    pub(super) resting: bool,
     pub(super) seat: Seat,
 }
 
@@ -39,6 +41,20 @@ impl Memberships {
                 Self::Many(list)
             }
         };
+    }
+
+    /// Begins or ends its rest from a queue; whether it serves that.
+    pub(super) fn rest(&mut self, queue: Ix, resting: bool) -> bool {
+        let all = match self {
+            Self::One(one) => std::slice::from_mut(one),
+            Self::Many(list) => list,
+        };
+        let mut serves = false;
+        for at in all.iter_mut().filter(|at| at.queue == queue) {
+            at.resting = resting;
+            serves = true;
+        }
+        serves
     }
 }
 
@@ -69,6 +85,8 @@ pub(super) struct About {
     pub(super) name: Frame,
     pub(super) address: Frame,
     pub(super) tags: Vec<Frame>,
+    /// Tasks that it has given back unworked.
+    pub(super) released: u64,
 }
 
 /// Two lines of the processor's caches.
@@ -111,6 +129,7 @@ impl Worker {
             name: hello.name,
             address: hello.address,
             tags: hello.tags,
+            released: 0,
         };
         Self {
             session,

@@ -103,9 +103,11 @@ impl Link {
         self.auto.then(Instant::now)
     }
 
-    /// A task that was taken then is done; from time to time, the broker is asked how far away it is.
-    fn measure(&self, begun: Option<Instant>) {
-        let Some(begun) = begun else { return };
+    /// A task that was taken then is answered; from time to time, the broker is asked how far away it is.
+    fn measure(&self, begun: Option<Instant>, answer: &FromWorker) {
+        // To give a task back is no work, and says nothing about how long that takes.
+        let unworked = matches!(answer, FromWorker::Nack(_, Nack::Release | Nack::Defer { .. }));
+        let Some(begun) = begun.filter(|_| !unworked) else { return };
         let ask = self.state().meter.ran(begun.elapsed());
         if ask {
             self.say(FromWorker::Ping);
@@ -154,7 +156,7 @@ impl Link {
         answer: FromWorker,
         begun: Option<Instant>,
     ) -> Result<(), TaskLost> {
-        self.measure(begun);
+        self.measure(begun, &answer);
         let broker = self.finish(lease)?;
         let mut unsent = Unsent { link: self, lease, armed: true };
         let sent = match broker {

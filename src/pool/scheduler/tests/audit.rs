@@ -70,7 +70,7 @@ impl Scheduler {
                 let class = &self.queues[at.queue as usize].classes[usize::from(at.class)];
                 let member = class.workers.get(at.seat).expect("the seat is taken");
                 assert_eq!((member.worker, member.in_flight()), (ix, worker.in_flight));
-                assert_eq!(class.workers.is_available(at.seat), worker.open(), "{worker:?}");
+                assert_eq!(class.workers.is_available(at.seat), worker.open() && !at.resting, "{worker:?}");
             }
         }
         for queue in &self.queues {

@@ -8,6 +8,7 @@ mod flow;
 mod memory;
 mod order;
 mod presence;
+mod rest;
 mod sim;
 
 use std::time::Duration;
