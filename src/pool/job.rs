@@ -1,6 +1,5 @@
 //! A task as its handler sees it, over the network or in this process, and how it may fail.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -233,11 +232,4 @@ impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::retry(error.to_string())
     }
-}
-
-/// What a handler that panicked has said.
-pub(super) fn crash(panic: &(dyn Any + Send)) -> Nack {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Nack::Crash { error: text.unwrap_or("panic").into() }
 }

@@ -13,6 +13,7 @@
 #![doc = include_str!("../../docs/pool.md")]
 
 mod broker;
+mod caught;
 mod client;
 mod job;
 mod link;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::replies::Inlet;
 use crate::message::{Frame, Message};
 use crate::patterns::{PeerId, Router};
+use crate::pool::caught::caught;
 use crate::pool::protocol::{FromClient, RejectReason, RequestId, SubmitOptions, ToClient};
 use crate::pool::request::CallError;
 use crate::pool::wire::{Naming, encode_from_client};
@@ -212,7 +213,9 @@ impl Shared {
             }
         }
         self.window.add_permits(ended.len());
-        for (waiter, result) in ended {
+        for (Open { waiter, body, options, .. }, result) in ended {
+            // It may be the last of what is the user's.
+            let _ = caught(|| drop((body, options)));
             match waiter {
                 // Whoever waited may have gone meanwhile.
                 Waiter::Result(caller) | Waiter::Accept(caller) => drop(caller.send(result)),
@@ -246,7 +249,7 @@ impl Shared {
 }
 
 impl State {
-    fn take_in(&mut self, said: ToClient) -> Option<(Waiter, Result<Message, CallError>)> {
+    fn take_in(&mut self, said: ToClient) -> Option<(Open, Result<Message, CallError>)> {
         let (id, result) = match said {
             ToClient::Result { id, body } => (id, Ok(body)),
             ToClient::Failed { id, reason, text } => (id, Err(CallError::failed(reason, &text))),
@@ -273,7 +276,7 @@ impl State {
                 return None;
             }
         };
-        self.open.remove(&id).map(|open| (open.waiter, result))
+        self.open.remove(&id).map(|open| (open, result))
     }
 }
 

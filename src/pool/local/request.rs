@@ -32,6 +32,8 @@ async fn answer(
     options: SubmitOptions,
 ) -> Result<Message, CallError> {
     let (waiter, answer) = oneshot::channel();
+    // So that the last of it is dropped here, and not under the pool's lock: that may run code of the user's.
+    let _kept = body.clone();
     let submitted = shared.submit(queue, body, options, waiter).await;
     let (session, id) = submitted.ok_or(CallError::Closed)?;
     let _abandon = Abandon { shared, session, id };

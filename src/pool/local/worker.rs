@@ -11,7 +11,8 @@ use tracing::Instrument;
 
 use super::shared::Shared;
 use crate::message::{Frame, Message};
-use crate::pool::job::{Failure, Given, Job, Origin, crash};
+use crate::pool::caught::{caught, said};
+use crate::pool::job::{Failure, Given, Job, Origin};
 use crate::pool::protocol::{FromWorker, Lease, Nack, Session, ToWorker, WorkerHello};
 use crate::pool::scheduler::Event;
 
@@ -210,13 +211,18 @@ impl Work {
             Err(error) => error.id(),
         };
         let Some(lease) = self.leases.remove(&id) else { return };
-        self.running.remove(&lease);
-        let nack = match ended {
-            Ok((_, Ok(body))) => return self.here.say(FromWorker::Done(lease, body)),
-            Ok((_, Err(nack))) => nack,
-            Err(error) => error.try_into_panic().map_or(Nack::Release, |panic| crash(&*panic)),
+        let job = self.running.remove(&lease);
+        let answer = match ended {
+            Ok((_, Ok(body))) => FromWorker::Done(lease, body),
+            Ok((_, Err(nack))) => FromWorker::Nack(lease, nack),
+            Err(error) => {
+                let crash = |panic| Nack::Crash { error: said(panic) };
+                FromWorker::Nack(lease, error.try_into_panic().map_or(Nack::Release, crash))
+            }
         };
-        self.here.say(FromWorker::Nack(lease, nack));
+        // What the pool drops under its lock is not the last of what is the user's.
+        self.here.say(answer.clone());
+        let _ = caught(|| drop((job, answer)));
     }
 }
 

@@ -16,6 +16,7 @@ use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
 use crate::message::Message;
 use crate::patterns::{PeerId, Router, RouterEvent};
+use crate::pool::caught::caught;
 use crate::pool::job::{Given, Job, Origin, TaskLost};
 use crate::pool::protocol::{FromWorker, Lease, Nack, TaskId, ToWorker, WorkerHello};
 use crate::pool::wire::{Names, decode_to_worker, encode_from_worker, parse};
@@ -218,7 +219,8 @@ impl Link {
             (state.broker, std::mem::take(&mut state.owed))
         };
         for (lease, answer) in owed {
-            self.send_or_owe(broker, lease, answer);
+            // What is dropped here may be the last of a handler's result.
+            let _ = caught(|| self.send_or_owe(broker, lease, answer));
         }
     }
 }
