@@ -36,12 +36,11 @@ const WINDOW: usize = 16 * 1024;
 /// # use std::time::Duration;
 /// # use sinew::pool::{Broker, Client, Worker};
 /// # let broker = Broker::builder().bind("tcp://127.0.0.1:0").start().await?;
-/// # let address = broker.endpoints()[0].to_string();
-/// # let mut worker = Worker::connect([&address]).queue("greet").pull().await?;
+/// # let mut worker = Worker::connect(broker.endpoints()).queue("greet").pull().await?;
 /// # tokio::spawn(async move {
 /// #     while let Ok(task) = worker.recv().await { task.done("hello").await.unwrap(); }
 /// # });
-/// let client = Client::connect([&address]).await?;
+/// let client = Client::connect(broker.endpoints()).await?;
 /// // A question and its answer.
 /// let answer = client.call("greet", "world").deadline(Duration::from_secs(2)).await?;
 /// assert_eq!(answer, "hello");
@@ -103,12 +102,16 @@ impl Client {
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub async fn connect<E: AsRef<str>>(brokers: impl IntoIterator<Item = E>) -> Result<Self, JoinError> {
+    pub async fn connect<E>(brokers: impl IntoIterator<Item = E>) -> Result<Self, JoinError>
+    where
+        E: TryInto<Endpoint>,
+        EndpointError: From<E::Error>,
+    {
         let router = crate::pool::link::unbounded();
         let mut any = false;
         for broker in brokers {
-            let endpoint: Endpoint = broker.as_ref().try_into()?;
-            router.connect(&endpoint).await?;
+            let endpoint = broker.try_into().map_err(EndpointError::from)?;
+            router.connect::<Endpoint>(endpoint).await?;
             any = true;
         }
         if !any {
