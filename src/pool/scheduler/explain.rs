@@ -4,10 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Scheduler;
-use super::class::Class;
 use super::links::Ix;
 use super::memory::Known;
-use super::queue::{Closed, Queue};
+use super::queues::{Class, Closed, TaskQueue};
 use super::task::{Place, Task};
 use super::workers::Worker;
 use crate::message::Frame;
@@ -131,8 +130,8 @@ impl Scheduler {
     }
 
     pub(super) fn status(&self, session: Session, request: RequestId) -> String {
-        let client = self.client_sessions.get(&session);
-        let explanation = match client.and_then(|client| self.memory.request(*client, request)) {
+        let client = self.clients.find(session);
+        let explanation = match client.and_then(|client| self.memory.request(client, request)) {
             None => Explanation::Unknown,
             Some(Known::Ended(_)) => Explanation::Ended,
             Some(Known::Task(ix)) => self.explain_task(ix),
@@ -142,7 +141,7 @@ impl Scheduler {
 
     fn explain_task(&self, ix: Ix) -> Explanation {
         let Some(task) = self.tasks.get(ix) else { return Explanation::Unknown };
-        let Some(queue) = self.queue(task.queue) else { return Explanation::Unknown };
+        let Some(queue) = self.queues.get(task.queue) else { return Explanation::Unknown };
         let until = task.moment;
         let starts = u32::from(task.starts);
         let error = || task.extra.as_ref().map(|extra| extra.error.clone()).unwrap_or_default();
@@ -164,57 +163,56 @@ impl Scheduler {
         }
     }
 
-    fn explain_key(&self, ix: Ix, task: &Task, queue: &Queue) -> Explanation {
-        let Some(key) = queue.keys.get(task.key) else { return Explanation::Unknown };
-        let holder = self.tasks.get(key.holder).filter(|holder| holder.in_flight());
+    fn explain_key(&self, ix: Ix, task: &Task, queue: &TaskQueue) -> Explanation {
+        let Some(key) = queue.key_of(task) else { return Explanation::Unknown };
+        let holder = self.tasks.peek(key.holder()).filter(|holder| holder.in_flight());
         let worker = holder.map(|holder| self.worker_name(holder.worker));
-        let ahead = key.waiting.iter(&self.tasks.slab).take_while(|other| *other != ix).take(AHEAD).count();
-        Explanation::KeyHeld { by: self.tasks.id(key.holder).0, worker, ahead }
+        let ahead = key.waiting(&self.tasks).take_while(|other| *other != ix).take(AHEAD).count();
+        Explanation::KeyHeld { by: self.tasks.id(key.holder()).0, worker, ahead }
     }
 
-    fn explain_ready(&self, task: &Task, queue: &Queue) -> Explanation {
+    fn explain_ready(&self, task: &Task, queue: &TaskQueue) -> Explanation {
         match queue.closed(self.now) {
             Some(Closed::Paused) => return Explanation::Paused,
-            Some(Closed::Full) => return Explanation::QueueCap { in_flight: queue.in_flight },
+            Some(Closed::Full) => return Explanation::QueueCap { in_flight: queue.in_flight() },
             Some(Closed::Rate(until)) => return Explanation::RateLimited { until },
             None => {}
         }
-        let Some(class) = queue.classes.get(usize::from(task.class)) else { return Explanation::Unknown };
+        let Some(class) = queue.class_of(task) else { return Explanation::Unknown };
         let serving = queue.workers().count();
         if serving == 0 {
             return Explanation::NoWorkers;
         }
-        if class.workers.is_empty() {
-            return Explanation::TagMismatch { tags: class.tags.clone(), workers: serving };
+        if class.workers().is_empty() {
+            return Explanation::TagMismatch { tags: class.tags().to_vec(), workers: serving };
         }
         if task.place == Place::Parked
-            && let Some(member) = class.workers.get(Seat::new(task.worker as usize))
+            && let Some(member) = class.workers().get(Seat::new(task.worker as usize))
         {
             return Explanation::WaitsFor { worker: member.name().clone() };
         }
-        if class.workers.available().is_empty() {
+        if class.workers().available().is_empty() {
             return self.explain_unavailable(task.queue, class);
         }
         match task.place {
             Place::Solo => Explanation::Alone { crashes: u32::from(task.crashes) },
-            _ if class.stuck => Explanation::Strategy,
+            _ if class.is_stuck() => Explanation::Strategy,
             _ => Explanation::Next,
         }
     }
 
     /// Nobody is available: because of what they have, or did, or of what they are.
     fn explain_unavailable(&self, queue: Ix, class: &Class) -> Explanation {
-        let seats = class.workers.seats().filter_map(|seat| class.workers.get(seat));
+        let seats = class.workers().seats().filter_map(|seat| class.workers().get(seat));
         let workers: Vec<_> =
             seats.filter_map(|member| Some((member.worker, self.workers.get(member.worker)?))).collect();
         let names = |which: &dyn Fn(Ix, &Worker) -> bool| -> Vec<Frame> {
             let which = workers.iter().filter(|(ix, worker)| which(*ix, worker));
-            which.take(NAMES).map(|(_, worker)| worker.about.name.clone()).collect()
+            which.take(NAMES).map(|(_, worker)| worker.name().clone()).collect()
         };
         // One who is merely full, or rests, will have room again: that is what the task waits for.
-        let takes = |worker: &Worker| !worker.suspect && !worker.draining && !worker.congested;
-        let full = names(&|_, worker| takes(worker) && !worker.open());
-        let resting = names(&|ix, worker| worker.open() && self.rests.is_resting(ix, queue));
+        let full = names(&|_, worker| worker.is_taking() && !worker.is_open());
+        let resting = names(&|ix, worker| worker.is_open() && self.workers.is_resting(ix, queue));
         match (full.is_empty(), resting.is_empty()) {
             (false, _) => Explanation::NoCredit { workers: full },
             (true, false) => Explanation::Resting { workers: resting },
@@ -223,7 +221,7 @@ impl Scheduler {
     }
 
     fn worker_name(&self, ix: Ix) -> Frame {
-        self.workers.get(ix).map(|worker| worker.about.name.clone()).unwrap_or_default()
+        self.workers.get(ix).map(|worker| worker.name().clone()).unwrap_or_default()
     }
 }
 

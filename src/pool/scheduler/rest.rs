@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
-use super::Scheduler;
-use super::links::{Ix, NIL};
-use super::wheel::Timer;
+use super::links::{Ix, NIL, there};
+use super::wheel::{Timer, Wheel};
+use crate::pool::time::Time;
 
 /// The first rest, and how often it is doubled: up to a second or so.
 const FIRST: Duration = Duration::from_millis(10);
@@ -35,47 +35,34 @@ impl Rests {
     pub(super) fn is_resting(&self, worker: Ix, queue: Ix) -> bool {
         self.0.get(&(worker, queue)).is_some_and(|rest| rest.timer != NIL)
     }
-}
 
-impl Scheduler {
-    /// A worker has given a task of this queue back. What it had got besides by then, and gives back, too, makes it no
-    /// worse.
-    pub(super) fn released(&mut self, worker_ix: Ix, queue: Ix) {
-        let Some(worker) = self.workers.get_mut(worker_ix) else { return };
-        worker.about.released += 1;
-        if !worker.memberships.rest(queue, true) {
-            return;
-        }
-        let rest = self.rests.0.entry((worker_ix, queue)).or_insert(Rest { times: 0, timer: NIL });
+    /// What it had got besides when it gave a task back, and gives back, too, makes it no worse.
+    pub(super) fn begin(&mut self, worker: Ix, queue: Ix, now: Time, wheel: &mut Wheel) {
+        let rest = self.0.entry((worker, queue)).or_insert(Rest { times: 0, timer: NIL });
         if rest.timer == NIL {
-            let end = self.now + FIRST * (1 << rest.times.min(DOUBLINGS));
-            rest.timer = self.wheel.set(end, Timer::Rest(worker_ix, queue));
+            let end = now + FIRST * (1 << rest.times.min(DOUBLINGS));
+            rest.timer = wheel.set(end, Timer::Rest(worker, queue));
             rest.times += 1;
         }
     }
 
-    /// It has rested for long enough.
-    pub(super) fn rested(&mut self, worker: Ix, queue: Ix) {
-        if let Some(rest) = self.rests.0.get_mut(&(worker, queue)) {
+    /// The timer has fired.
+    pub(super) fn end(&mut self, worker: Ix, queue: Ix) {
+        if let Some(rest) = there(self.0.get_mut(&(worker, queue))) {
             rest.timer = NIL;
         }
-        if let Some(worker) = self.workers.get_mut(worker) {
-            worker.memberships.rest(queue, false);
-        }
-        self.update_worker(worker);
-        self.dispatch(queue);
     }
 
-    /// It has done a task of this queue, or is gone.
-    pub(super) fn forget_rest(&mut self, worker: Ix, queue: Ix) {
-        if self.rests.0.is_empty() {
-            return;
+    /// The next one is as short as the first again. Whether there was any.
+    pub(super) fn forget(&mut self, worker: Ix, queue: Ix, wheel: &mut Wheel) -> bool {
+        if self.0.is_empty() {
+            return false;
         }
-        if let Some(mut rest) = self.rests.0.remove(&(worker, queue)) {
-            self.wheel.cancel(&mut rest.timer);
-            if let Some(worker) = self.workers.get_mut(worker) {
-                worker.memberships.rest(queue, false);
-            }
+        let rest = self.0.remove(&(worker, queue));
+        if let Some(mut rest) = rest {
+            wheel.cancel(&mut rest.timer);
+            return true;
         }
+        false
     }
 }

@@ -182,8 +182,8 @@ impl Rig {
     }
 
     pub(super) fn explain(&self, client: Session, id: RequestId) -> Explanation {
-        let client = self.scheduler.client_sessions.get(&client).expect("the client is known");
-        let known = self.scheduler.memory.request(*client, id);
+        let client = self.scheduler.clients.find(client).expect("the client is known");
+        let known = self.scheduler.memory.request(client, id);
         let Some(Known::Task(ix)) = known else { panic!("the task has ended: {known:?}") };
         self.scheduler.explain(self.scheduler.tasks.id(ix))
     }
