@@ -9,7 +9,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::shared::Shared;
+use super::driver::Driver;
 use crate::message::{Frame, Message};
 use crate::pool::caught::{caught, said};
 use crate::pool::job::{Failure, Given, Job, Origin};
@@ -20,12 +20,12 @@ use crate::pool::scheduler::Event;
 #[derive(Debug)]
 #[must_use = "nothing happens before `serve`"]
 pub struct LocalWorkerBuilder {
-    shared: Arc<Shared>,
+    driver: Arc<Driver>,
     hello: WorkerHello,
 }
 
 impl LocalWorkerBuilder {
-    pub(super) fn new(shared: Arc<Shared>, queue: Frame) -> Self {
+    pub(super) fn new(driver: Arc<Driver>, queue: Frame) -> Self {
         let hello = WorkerHello {
             queues: vec![queue],
             capacity: 1,
@@ -33,7 +33,7 @@ impl LocalWorkerBuilder {
             address: "local".into(),
             ..WorkerHello::default()
         };
-        Self { shared, hello }
+        Self { driver, hello }
     }
 
     /// One more queue that it serves.
@@ -79,9 +79,9 @@ impl LocalWorkerBuilder {
         M: Into<Message>,
         E: Into<Failure>,
     {
-        let Self { shared, hello } = self;
-        let (session, told) = shared.join();
-        let end = shared.cancel.child_token();
+        let Self { driver, hello } = self;
+        let (session, told) = driver.join();
+        let end = driver.cancel.child_token();
         let drain = CancellationToken::new();
         let handler = Arc::new(handler);
         let begin = move |jobs: &mut Jobs, job: Job| {
@@ -91,14 +91,14 @@ impl LocalWorkerBuilder {
             jobs.spawn(run.instrument(span))
         };
         let work = Work {
-            here: Here { session, shared: Arc::clone(&shared) },
+            here: Here { session, driver: Arc::clone(&driver) },
             begin: Box::new(begin),
             jobs: JoinSet::new(),
             leases: HashMap::new(),
             running: HashMap::new(),
         };
-        shared.tracker.spawn(work.run(told, end.clone(), drain.clone()));
-        shared.on(Event::Worker(session, FromWorker::Hello(hello)));
+        driver.tracker.spawn(work.run(told, end.clone(), drain.clone()));
+        driver.on(Event::Worker(session, FromWorker::Hello(hello)));
         LocalWorker { end, drain }
     }
 }
@@ -134,12 +134,12 @@ impl Drop for LocalWorker {
 #[derive(Debug, Clone)]
 pub(in crate::pool) struct Here {
     session: Session,
-    shared: Arc<Shared>,
+    driver: Arc<Driver>,
 }
 
 impl Here {
     pub(in crate::pool) fn say(&self, said: FromWorker) {
-        self.shared.on(Event::Worker(self.session, said));
+        self.driver.on(Event::Worker(self.session, said));
     }
 }
 
@@ -228,6 +228,6 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.here.shared.leave(self.here.session);
+        self.here.driver.leave(self.here.session);
     }
 }

@@ -32,7 +32,7 @@ const LIVENESS: u32 = 3;
 #[derive(Debug)]
 pub(in crate::pool) struct Link {
     router: Router,
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
     shelf: Arc<Shelf>,
     /// The last task has ended, of those that a worker that drains still has.
     idle: Notify,
@@ -44,7 +44,7 @@ pub(in crate::pool) struct Link {
 }
 
 #[derive(Debug)]
-struct State {
+struct LinkState {
     broker: Option<PeerId>,
     running: HashMap<TaskId, Job>,
     /// Tasks that run no longer, and whose answer is not on its way yet.
@@ -54,7 +54,7 @@ struct State {
     meter: Meter,
 }
 
-impl State {
+impl LinkState {
     fn is_idle(&self) -> bool {
         self.running.is_empty() && self.answering == 0
     }
@@ -67,7 +67,8 @@ impl Link {
             meter.prefetch = tasks;
         }
         let reports = AtomicBool::new(meter.prefetch > 0);
-        let state = State { broker: None, running: HashMap::new(), answering: 0, owed: Vec::new(), meter };
+        let state =
+            LinkState { broker: None, running: HashMap::new(), answering: 0, owed: Vec::new(), meter };
         Arc::new(Self {
             router,
             state: Mutex::new(state),
@@ -83,7 +84,7 @@ impl Link {
         self.router.connect(endpoint).await
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -24,8 +24,8 @@ use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::RecvError;
 use crate::message::Frame;
 use crate::pool::client::JoinError;
-use crate::pool::link as socket;
 use crate::pool::protocol::WorkerHello;
+use crate::pool::socket;
 use link::Io;
 use shelf::Shelf;
 
@@ -239,7 +239,7 @@ impl PullWorker {
     ///
     /// [`Empty`](RecvError::Empty), or if the worker drains.
     pub fn try_recv(&mut self) -> Result<Task, RecvError> {
-        self.shelf.try_take().map_err(|closed| if closed { RecvError::Closed } else { RecvError::Empty })
+        self.shelf.try_take()
     }
 
     /// The next task, if one comes in time.

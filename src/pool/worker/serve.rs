@@ -18,10 +18,10 @@ impl WorkerBuilder {
     /// Calls `handler` for each task, as many at a time as its capacity, until the process is told to end (SIGTERM):
     /// then it takes no more, finishes those that run, and returns. Another SIGTERM changes nothing.
     ///
-    /// A handler that panics has crashed its task, which counts against the task, and does not end the worker; so has one
-    /// whose result or error does when it is converted. One
-    /// whose task is cancelled, or past its deadline, is dropped at its next `await`. One that computes for long, or
-    /// blocks, keeps its thread from other handlers: give it to [`tokio::task::spawn_blocking`].
+    /// A handler that panics has crashed its task, which counts against the task, and does not end the worker; so has
+    /// one whose result or error panics when it is converted. One whose task is cancelled, or past its deadline, is
+    /// dropped at its next `await`. One that computes for long, or blocks, keeps its thread from other handlers: give it
+    /// to [`tokio::task::spawn_blocking`].
     ///
     /// # Errors
     ///
