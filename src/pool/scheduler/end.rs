@@ -171,9 +171,7 @@ impl Scheduler {
 
     /// The last of a task: its key goes to the next one, its place to another.
     pub(super) fn remove(&mut self, ix: Ix) {
-        self.queues.release_key(&mut self.tasks, ix);
-        if let Some(task) = self.tasks.remove(ix) {
-            self.queues.gone(&task);
-        }
+        self.queues.forget(&mut self.tasks, ix);
+        self.tasks.remove(ix);
     }
 }

@@ -12,7 +12,7 @@
 use slab::Slab;
 
 use super::config::OVERHEAD;
-use super::links::{Ix, Linked, Links, NIL, at, at_mut, insert, there};
+use super::links::{Ix, Linked, Links, NIL, at, at_mut, insert};
 use crate::message::{Frame, Message};
 use crate::pool::protocol::{FailReason, Lease, RequestId, TaskId};
 use crate::pool::time::Time;
@@ -169,10 +169,10 @@ impl Tasks {
         at_mut(&mut self.slab, ix)
     }
 
-    pub(super) fn remove(&mut self, ix: Ix) -> Option<Task> {
-        let task = there(self.slab.try_remove(ix as usize))?;
+    pub(super) fn remove(&mut self, ix: Ix) {
+        let Some(task) = self.get(ix) else { return };
         self.taken -= task.body.footprint() + OVERHEAD;
-        Some(task)
+        self.slab.remove(ix as usize);
     }
 
     /// One that may have ended meanwhile.

@@ -4,7 +4,7 @@ use super::Queues;
 use crate::pool::protocol::Session;
 use crate::pool::scheduler::links::{Ix, NIL, Side, there};
 use crate::pool::scheduler::mean::Mean;
-use crate::pool::scheduler::task::{Place, Task, Tasks};
+use crate::pool::scheduler::task::{Place, Tasks};
 use crate::pool::strategy::Seat;
 use crate::pool::time::Time;
 
@@ -156,15 +156,14 @@ impl Queues {
         let Some(queue) = there(self.list.get_mut(task.queue as usize)) else { return Vec::new() };
         // First, or a flow whose last task this is would be forgotten.
         self.flows.charge(flow, service.over(queue.service));
+        queue.waiting.remove(task.body.footprint());
         self.step_out(tasks, ix);
-        let go_on = self.end_waiting(tasks, ix);
-        let Some(task) = tasks.get_mut(ix) else { return go_on };
+        let Some(task) = tasks.get_mut(ix) else { return Vec::new() };
         task.flow = flow;
-        if let Some(queue) = self.get_mut(task.queue) {
-            queue.keys.given(task.key, (task.class, seat));
-            queue.given(now);
-        }
-        go_on
+        let Some(queue) = self.get_mut(task.queue) else { return Vec::new() };
+        queue.keys.given(task.key, (task.class, seat));
+        queue.given(now);
+        queue.let_go_on()
     }
 
     /// A task comes back from its worker, or ends there.
@@ -177,12 +176,13 @@ impl Queues {
         }
     }
 
-    /// A task is gone: the last of it is its key.
-    pub(crate) fn gone(&mut self, task: &Task) {
-        if task.key != NIL
-            && let Some(queue) = self.get_mut(task.queue)
-        {
-            queue.keys.leave(task.key);
+    /// A task is about to be gone: the last of it is its key, which another may have now.
+    pub(crate) fn forget(&mut self, tasks: &mut Tasks, ix: Ix) {
+        let Some(task) = tasks.get(ix).filter(|task| task.key != NIL) else { return };
+        let (queue, key) = (task.queue, task.key);
+        self.release_key(tasks, ix);
+        if let Some(queue) = self.get_mut(queue) {
+            queue.keys.leave(key);
         }
     }
 }
