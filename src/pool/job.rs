@@ -1,6 +1,5 @@
 //! A task as its handler sees it, over the network or in this process, and how it may fail.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -215,7 +214,8 @@ impl Failure {
         Self(Nack::Reject { error: error.into() })
     }
 
-    /// Not here; it does not count as an attempt.
+    /// Not here: another worker may have it at once. It does not count as an attempt, nor as work: this worker gets
+    /// nothing of the queue for 10 ms after it, twice as long each time, up to 1.28 s, until it has done a task of it.
     #[must_use]
     pub const fn release() -> Self {
         Self(Nack::Release)
@@ -232,11 +232,4 @@ impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::retry(error.to_string())
     }
-}
-
-/// What a handler that panicked has said.
-pub(super) fn crash(panic: &(dyn Any + Send)) -> Nack {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Nack::Crash { error: text.unwrap_or("panic").into() }
 }

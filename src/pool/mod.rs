@@ -13,14 +13,15 @@
 #![doc = include_str!("../../docs/pool.md")]
 
 mod broker;
+mod caught;
 mod client;
 mod job;
-mod link;
 pub mod local;
 mod policy;
 mod protocol;
 mod request;
 mod scheduler;
+mod socket;
 mod strategy;
 mod time;
 mod trace;

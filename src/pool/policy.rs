@@ -227,7 +227,7 @@ pub enum Overflow {
     /// the limit by what it had sent already.
     Block,
     /// It is taken, and the oldest waiting task is dropped for it, counted, and its client told. What is delayed, or
-    /// waits for its key, is not dropped: where nothing else waits, the new one is rejected.
+    /// waits for its key, is not dropped: where all others would not be enough, the new one is rejected instead.
     DropOldest,
 }
 

@@ -10,6 +10,7 @@ mod edge;
 mod hostile;
 mod kit;
 mod loss;
+mod panics;
 mod raw;
 #[path = "../support/mod.rs"]
 mod support;

@@ -261,6 +261,45 @@ async fn auto_prefetch_asks_for_more_where_the_way_is_longer_than_a_task() {
     assert_eq!(hear(&router).await.1[4], STARTED);
 }
 
+/// It takes no time, and so would ask for more and more.
+#[tokio::test]
+async fn auto_prefetch_learns_nothing_from_tasks_that_are_given_back() {
+    let router = Router::new();
+    let address = router.bind("tcp://127.0.0.1:0").await.unwrap().to_string();
+    let worker = worker(&address, "far").prefetch(Prefetch::Auto).io_thread(false);
+    let handler =
+        |job: Job| async move { if *job.body() == "work" { Ok("") } else { Err(Failure::release()) } };
+    tokio::spawn(worker.serve_until(std::future::pending(), handler));
+    let (peer, _) = hear(&router).await;
+    let send = async |id, body: &str| {
+        // {"q": "far"}
+        let meta = [0x81, 0xa1, b'q', 0xa3, b'f', b'a', b'r'];
+        let [header, meta] = with_meta(header(TASK, id, 1, 0), &meta);
+        router.send(peer, Message::from([header, meta, body.into()])).await.unwrap();
+    };
+    for id in 0..20 {
+        send(id, "not mine").await;
+    }
+    // The question comes with the eighth task that is done, and so after all of those.
+    for id in 20..27 {
+        send(id, "work").await;
+    }
+    send(27, "last").await;
+    send(28, "work").await;
+    let mut answers = Vec::new();
+    loop {
+        let event = within("the worker", router.recv_event()).await.unwrap();
+        let RouterEvent::Message(_, message) = event else { continue };
+        match message.first()[4] {
+            PING => break,
+            DONE => answers.push(DONE),
+            NACK => answers.push(NACK),
+            _ => {}
+        }
+    }
+    assert_eq!(answers, [vec![NACK; 20], vec![DONE; 7], vec![NACK]].concat());
+}
+
 #[tokio::test]
 async fn auto_prefetch_asks_for_nothing_where_tasks_are_long() {
     let (broker, address) = broker().await;

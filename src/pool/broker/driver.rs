@@ -294,7 +294,7 @@ impl Driver {
         self.settle();
         let now = self.now();
         if let Some(peer) = self.peers.get(session).filter(|peer| !peer.waiting) {
-            peer.unread = false;
+            peer.lagging = false;
             self.read_or_not(session);
             self.on(now, Event::Writable(session));
         }
@@ -362,8 +362,8 @@ impl Driver {
         let Some(peer) = self.peers.get(session) else { return };
         if peer.owed > self.max_backlog {
             self.cut_off(session);
-        } else if peer.owed > self.max_backlog / 64 && !peer.unread {
-            peer.unread = true;
+        } else if peer.owed > self.max_backlog / 64 && !peer.lagging {
+            peer.lagging = true;
             self.read_or_not(session);
         }
     }
@@ -391,7 +391,7 @@ impl Driver {
         let Some((_, router)) = self.doors.get(peer.door) else { return };
         let client =
             matches!(peer.dialect, Dialect::SwpClient(_) | Dialect::MdpClient(_) | Dialect::PlainClient(_));
-        if client && (peer.unread || peer.stopped) {
+        if client && (peer.lagging || peer.stopped) {
             router.pause(peer.id);
         } else {
             router.resume(peer.id);

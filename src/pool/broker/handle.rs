@@ -27,16 +27,15 @@ use crate::pool::time::Time;
 ///     .queue("double", Policy::default().strategy(StrategyName::LeastLoaded))
 ///     .start()
 ///     .await?;
-/// let address = broker.endpoints()[0].to_string();
 ///
-/// let mut worker = Worker::connect([&address]).queue("double").pull().await?;
+/// let mut worker = Worker::connect(broker.endpoints()).queue("double").pull().await?;
 /// tokio::spawn(async move {
 ///     while let Ok(task) = worker.recv().await {
 ///         let number: u64 = task.body().to_str().unwrap().parse().unwrap();
 ///         task.done((number * 2).to_string()).await.unwrap();
 ///     }
 /// });
-/// let client = Client::connect([&address]).await?;
+/// let client = Client::connect(broker.endpoints()).await?;
 /// assert_eq!(client.call("double", "21").await?, "42");
 /// # Ok(()) }
 /// ```

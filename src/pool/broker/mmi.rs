@@ -66,6 +66,7 @@ fn workers(scheduler: &Scheduler) -> String {
             .number("in_flight", worker.in_flight)
             .number("done", worker.done)
             .number("failed", worker.failed)
+            .number("released", worker.released)
             .close()
     }))
 }

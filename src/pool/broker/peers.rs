@@ -32,7 +32,7 @@ pub(super) struct Peer {
     /// Somebody waits for room at the socket.
     pub(super) waiting: bool,
     /// It is not read from, because it does not read.
-    pub(super) unread: bool,
+    pub(super) lagging: bool,
     /// It is not read from, because a queue is full.
     pub(super) stopped: bool,
     /// A worker that cannot be relied on to be heard: when it was, and how many tasks it has.
@@ -81,7 +81,7 @@ impl Peers {
             replies: 0,
             cut_off: false,
             waiting: false,
-            unread: false,
+            lagging: false,
             stopped: false,
             heard: now,
             busy: 0,

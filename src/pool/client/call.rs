@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::replies::{self, Replies};
-use super::state::{Open, Shared, Waiter};
+use super::state::{Calls, Open, ReplyTo};
 use super::{Client, Ticket};
 use crate::message::Message;
 use crate::pool::protocol::{FailReason, RequestId};
@@ -19,11 +19,11 @@ impl Call<'_, Client> {
         let Self { pool: client, queue, body, options } = self;
         let budget = options.budget;
         let (answer, answered) = oneshot::channel();
-        let permit = client.shared.window.acquire().await.map_err(|_| CallError::Closed)?;
-        let id = client.shared.open(Open::new(queue, options, body, Waiter::Result(answer)))?;
+        let permit = client.calls.window.acquire().await.map_err(|_| CallError::Closed)?;
+        let id = client.calls.open(Open::new(queue, options, body, ReplyTo::Result(answer)))?;
         // It comes back with the answer.
         permit.forget();
-        let guard = Guard { shared: &client.shared, id, armed: true };
+        let guard = Guard { calls: &client.calls, id, armed: true };
         guard.answer(answered, budget).await
     }
 }
@@ -33,8 +33,8 @@ impl Submit<'_, Client> {
         let Self { pool: client, queue, body, mut options } = self;
         (options.ack, options.no_reply) = (true, true);
         let (accept, accepted) = oneshot::channel();
-        let permit = client.shared.window.acquire().await.map_err(|_| CallError::Closed)?;
-        let id = client.shared.open(Open::new(queue, options, body, Waiter::Accept(accept)))?;
+        let permit = client.calls.window.acquire().await.map_err(|_| CallError::Closed)?;
+        let id = client.calls.open(Open::new(queue, options, body, ReplyTo::Accept(accept)))?;
         permit.forget();
         accepted.await.map_err(|_| CallError::Closed)??;
         Ok(Ticket(id))
@@ -45,16 +45,16 @@ impl Stream<'_, Client> {
     async fn run(self) -> Result<Replies, CallError> {
         let Self { pool: client, queue, body, options } = self;
         let (inlet, replies) = replies::channel();
-        let permit = client.shared.window.acquire().await.map_err(|_| CallError::Closed)?;
-        let id = client.shared.open(Open::new(queue, options, body, Waiter::Parts(inlet)))?;
+        let permit = client.calls.window.acquire().await.map_err(|_| CallError::Closed)?;
+        let id = client.calls.open(Open::new(queue, options, body, ReplyTo::Parts(inlet)))?;
         permit.forget();
-        Ok(replies(client.shared.clone(), id))
+        Ok(replies(client.calls.clone(), id))
     }
 }
 
 /// Cancels a task that nobody waits for any more.
 struct Guard<'a> {
-    shared: &'a Arc<Shared>,
+    calls: &'a Arc<Calls>,
     id: RequestId,
     armed: bool,
 }
@@ -80,7 +80,7 @@ impl Guard<'_> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if self.armed {
-            self.shared.abandon(self.id);
+            self.calls.abandon(self.id);
         }
     }
 }

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::state::Shared;
+use super::state::Calls;
 use crate::patterns::RouterEvent;
 use crate::pool::wire::{decode_to_client, parse};
 
 /// Events taken at a time.
 const BATCH: usize = 256;
 
-pub(super) async fn read(shared: Arc<Shared>, stop: CancellationToken) {
+pub(super) async fn read(calls: Arc<Calls>, stop: CancellationToken) {
     let (mut events, mut said) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
     loop {
         let received = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            received = shared.router.recv_events(&mut events, BATCH) => received,
+            received = calls.router.recv_events(&mut events, BATCH) => received,
         };
         if received.is_err() {
             break;
@@ -30,20 +30,20 @@ pub(super) async fn read(shared: Arc<Shared>, stop: CancellationToken) {
                 },
                 RouterEvent::Connected(broker) => {
                     // In order: what it said before comes first.
-                    shared.take_in(&mut said);
+                    calls.take_in(&mut said);
                     if let Some(peer) = broker.peer() {
-                        shared.connected(peer);
+                        calls.connected(peer);
                     }
                 }
                 RouterEvent::Disconnected(broker) => {
-                    shared.take_in(&mut said);
+                    calls.take_in(&mut said);
                     if let Some(peer) = broker.peer() {
-                        shared.disconnected(peer);
+                        calls.disconnected(peer);
                     }
                 }
             }
         }
-        shared.take_in(&mut said);
+        calls.take_in(&mut said);
     }
-    shared.close();
+    calls.close();
 }

@@ -24,7 +24,7 @@ use crate::patterns::Router;
 use crate::pool::protocol::{FromClient, RequestId};
 use crate::pool::request::{Call, CallError, Stream, Submit};
 use crate::socket::Closed;
-use state::Shared;
+use state::Calls;
 
 /// Tasks that may be open at a time; more wait for one to end. It bounds what is remembered for a broker that is away.
 const WINDOW: usize = 16 * 1024;
@@ -36,12 +36,11 @@ const WINDOW: usize = 16 * 1024;
 /// # use std::time::Duration;
 /// # use sinew::pool::{Broker, Client, Worker};
 /// # let broker = Broker::builder().bind("tcp://127.0.0.1:0").start().await?;
-/// # let address = broker.endpoints()[0].to_string();
-/// # let mut worker = Worker::connect([&address]).queue("greet").pull().await?;
+/// # let mut worker = Worker::connect(broker.endpoints()).queue("greet").pull().await?;
 /// # tokio::spawn(async move {
 /// #     while let Ok(task) = worker.recv().await { task.done("hello").await.unwrap(); }
 /// # });
-/// let client = Client::connect([&address]).await?;
+/// let client = Client::connect(broker.endpoints()).await?;
 /// // A question and its answer.
 /// let answer = client.call("greet", "world").deadline(Duration::from_secs(2)).await?;
 /// assert_eq!(answer, "hello");
@@ -51,7 +50,7 @@ const WINDOW: usize = 16 * 1024;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    calls: Arc<Calls>,
     /// Ends the reading task with the last clone.
     _reading: Arc<DropGuard>,
 }
@@ -103,12 +102,16 @@ impl Client {
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub async fn connect<E: AsRef<str>>(brokers: impl IntoIterator<Item = E>) -> Result<Self, JoinError> {
-        let router = crate::pool::link::unbounded();
+    pub async fn connect<E>(brokers: impl IntoIterator<Item = E>) -> Result<Self, JoinError>
+    where
+        E: TryInto<Endpoint>,
+        EndpointError: From<E::Error>,
+    {
+        let router = crate::pool::socket::unbounded();
         let mut any = false;
         for broker in brokers {
-            let endpoint: Endpoint = broker.as_ref().try_into()?;
-            router.connect(&endpoint).await?;
+            let endpoint = broker.try_into().map_err(EndpointError::from)?;
+            router.connect::<Endpoint>(endpoint).await?;
             any = true;
         }
         if !any {
@@ -120,10 +123,10 @@ impl Client {
     fn over(router: Router) -> Self {
         // Unlike that of any other client, so that brokers can tell them apart.
         let name = format!("{:032x}", fastrand::u128(..));
-        let shared = Arc::new(Shared::new(router, name.into(), WINDOW));
+        let calls = Arc::new(Calls::new(router, name.into(), WINDOW));
         let stop = CancellationToken::new();
-        tokio::spawn(io::read(shared.clone(), stop.clone()));
-        Self { shared, _reading: Arc::new(stop.drop_guard()) }
+        tokio::spawn(io::read(calls.clone(), stop.clone()));
+        Self { calls, _reading: Arc::new(stop.drop_guard()) }
     }
 
     /// Has a task done, and returns its result. For a remote procedure, send its name and its parameters as frames:
@@ -151,7 +154,7 @@ impl Client {
 
     /// Cancels a task that was submitted. One that has begun is told to its worker, which may or may not stop.
     pub fn cancel(&self, ticket: Ticket) {
-        self.shared.say(FromClient::Cancel { id: ticket.0 });
+        self.calls.say(FromClient::Cancel { id: ticket.0 });
     }
 
     /// Where a submitted task stands, in words: what it waits for, or who runs it.
@@ -165,7 +168,7 @@ impl Client {
     /// Cancelled, nothing has happened.
     pub async fn status(&self, ticket: Ticket) -> Result<String, CallError> {
         let (answer, answered) = oneshot::channel();
-        self.shared.ask(ticket.0, answer);
+        self.calls.ask(ticket.0, answer);
         let text = answered.await.map_err(|_| CallError::Closed)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
@@ -180,7 +183,7 @@ impl Client {
     ///
     /// Cancelled, nothing has happened.
     pub async fn wait_for_broker(&self) -> Result<(), CallError> {
-        self.shared.router.wait_for_peers(1).await.map_err(|_| CallError::Closed)
+        self.calls.router.wait_for_peers(1).await.map_err(|_| CallError::Closed)
     }
 
     /// Closes the client, all its clones included: what waits for a result gets [`CallError::Closed`], and what was
@@ -190,7 +193,7 @@ impl Client {
     ///
     /// Cancelled, it goes on closing.
     pub async fn close(&self) -> Closed {
-        self.shared.close();
-        self.shared.router.close().await
+        self.calls.close();
+        self.calls.router.close().await
     }
 }

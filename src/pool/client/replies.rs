@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::state::Shared;
+use super::state::Calls;
 use crate::message::Message;
 use crate::pool::protocol::RequestId;
 use crate::pool::request::CallError;
@@ -32,29 +32,29 @@ const BEHIND: usize = 1024;
 #[derive(Debug)]
 #[must_use = "dropped before its end, it cancels the task"]
 pub struct Replies {
-    shared: Arc<Shared>,
+    calls: Arc<Calls>,
     id: RequestId,
-    queue: Arc<Mutex<Queue>>,
+    queue: Arc<Mutex<PartQueue>>,
 }
 
 /// The reading task's end.
 #[derive(Debug)]
-pub(super) struct Inlet(Arc<Mutex<Queue>>);
+pub(super) struct Inlet(Arc<Mutex<PartQueue>>);
 
 #[derive(Debug, Default)]
-struct Queue {
+struct PartQueue {
     parts: VecDeque<Result<Message, CallError>>,
     ended: bool,
     reader: Option<Waker>,
 }
 
-fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+fn lock(queue: &Mutex<PartQueue>) -> MutexGuard<'_, PartQueue> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) fn channel() -> (Inlet, impl FnOnce(Arc<Shared>, RequestId) -> Replies) {
-    let queue = Arc::new(Mutex::new(Queue::default()));
-    (Inlet(queue.clone()), move |shared, id| Replies { shared, id, queue })
+pub(super) fn channel() -> (Inlet, impl FnOnce(Arc<Calls>, RequestId) -> Replies) {
+    let queue = Arc::new(Mutex::new(PartQueue::default()));
+    (Inlet(queue.clone()), move |calls, id| Replies { calls, id, queue })
 }
 
 impl Inlet {
@@ -116,7 +116,7 @@ impl Replies {
         let caught_up = queue.parts.len() == BEHIND / 2;
         drop(queue);
         if caught_up {
-            self.shared.caught_up();
+            self.calls.caught_up();
         }
         Poll::Ready(Some(part))
     }
@@ -133,9 +133,9 @@ impl futures_core::Stream for Replies {
 impl Drop for Replies {
     fn drop(&mut self) {
         if !lock(&self.queue).ended {
-            self.shared.abandon(self.id);
+            self.calls.abandon(self.id);
         }
         lock(&self.queue).parts.clear();
-        self.shared.caught_up();
+        self.calls.caught_up();
     }
 }

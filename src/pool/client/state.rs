@@ -9,13 +9,14 @@ use tokio::time::Instant;
 use super::replies::Inlet;
 use crate::message::{Frame, Message};
 use crate::patterns::{PeerId, Router};
+use crate::pool::caught::caught;
 use crate::pool::protocol::{FromClient, RejectReason, RequestId, SubmitOptions, ToClient};
 use crate::pool::request::CallError;
 use crate::pool::wire::{Naming, encode_from_client};
 
 /// What waits for a result.
 #[derive(Debug)]
-pub(super) enum Waiter {
+pub(super) enum ReplyTo {
     /// The result.
     Result(oneshot::Sender<Result<Message, CallError>>),
     /// That it was accepted.
@@ -31,22 +32,22 @@ pub(super) struct Open {
     options: SubmitOptions,
     body: Message,
     since: Instant,
-    waiter: Waiter,
+    reply_to: ReplyTo,
     /// The broker that it was submitted to last.
     at: Option<PeerId>,
 }
 
 /// The broker that gets the tasks, and which queues it knows by number.
 #[derive(Debug)]
-struct Link {
+struct CurrentBroker {
     peer: PeerId,
     naming: Naming,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CallState {
     next: RequestId,
-    link: Option<Link>,
+    broker: Option<CurrentBroker>,
     /// Brokers in reserve.
     others: VecDeque<PeerId>,
     /// Brokers that shut down: they take nothing more, and finish what they have.
@@ -60,20 +61,20 @@ struct State {
 }
 
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct Calls {
     pub(super) router: Router,
     name: Frame,
     /// One permit for each open task.
     pub(super) window: Semaphore,
-    state: Mutex<State>,
+    state: Mutex<CallState>,
 }
 
-impl Shared {
+impl Calls {
     pub(super) fn new(router: Router, name: Frame, window: usize) -> Self {
         Self { router, name, window: Semaphore::new(window), state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, CallState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,9 +86,9 @@ impl Shared {
         }
         state.next += 1;
         let id = state.next;
-        if let Some(link) = &mut state.link {
+        if let Some(broker) = &mut state.broker {
             // Under the lock, so that a queue's name goes ahead of its number.
-            submit(&self.router, link, id, &mut open);
+            submit(&self.router, broker, id, &mut open);
         }
         state.open.insert(id, open);
         Ok(id)
@@ -110,7 +111,7 @@ impl Shared {
 
     pub(super) fn ask(&self, id: RequestId, answer: oneshot::Sender<Frame>) {
         let mut state = self.state();
-        if state.link.is_some() && !state.closed {
+        if state.broker.is_some() && !state.closed {
             state.asked.entry(id).or_default().push(answer);
             send(&self.router, &mut state, FromClient::Status { id });
         }
@@ -122,7 +123,7 @@ impl Shared {
         let hello = encode_from_client(FromClient::Hello { client: self.name.clone() }, &mut naming);
         let _ = self.router.try_send(peer, hello);
         let mut state = self.state();
-        if state.link.is_some() {
+        if state.broker.is_some() {
             state.others.push_back(peer);
         } else {
             self.take_up(&mut state, peer);
@@ -134,8 +135,8 @@ impl Shared {
         let mut state = self.state();
         state.others.retain(|&other| other != peer);
         state.leaving.retain(|&other| other != peer);
-        if state.link.as_ref().is_some_and(|link| link.peer == peer) {
-            state.link = None;
+        if state.broker.as_ref().is_some_and(|broker| broker.peer == peer) {
+            state.broker = None;
             state.paused = false;
             // They are asked of a broker, not about a task that another one could know.
             state.asked.clear();
@@ -148,25 +149,25 @@ impl Shared {
     }
 
     /// This broker gets the tasks from here on, those first that were not answered.
-    fn take_up(&self, state: &mut State, peer: PeerId) {
-        state.link = Some(Link { peer, naming: Naming::default() });
+    fn take_up(&self, state: &mut CallState, peer: PeerId) {
+        state.broker = Some(CurrentBroker { peer, naming: Naming::default() });
         self.submit_lost(state);
     }
 
     /// Submits the tasks that no broker has any more.
-    fn submit_lost(&self, state: &mut State) {
-        let State { link: Some(link), leaving, open, .. } = state else { return };
+    fn submit_lost(&self, state: &mut CallState) {
+        let CallState { broker: Some(broker), leaving, open, .. } = state else { return };
         for (id, open) in open {
-            if !open.at.is_some_and(|at| at == link.peer || leaving.contains(&at)) {
-                submit(&self.router, link, *id, open);
+            if !open.at.is_some_and(|at| at == broker.peer || leaving.contains(&at)) {
+                submit(&self.router, broker, *id, open);
             }
         }
     }
 
     /// A broker that shuts down has not taken a task: says whether another one gets it, and what comes after it.
-    fn take_elsewhere(&self, state: &mut State, id: RequestId) -> bool {
+    fn take_elsewhere(&self, state: &mut CallState, id: RequestId) -> bool {
         let Some(open) = state.open.get_mut(&id) else { return false };
-        let left = state.link.as_ref().map(|link| link.peer).filter(|&peer| open.at == Some(peer));
+        let left = state.broker.as_ref().map(|broker| broker.peer).filter(|&peer| open.at == Some(peer));
         if left.is_some() && state.others.is_empty() {
             return false;
         }
@@ -204,19 +205,21 @@ impl Shared {
             }
             if parts
                 && !state.paused
-                && let Some(link) = &state.link
+                && let Some(broker) = &state.broker
                 && state.open.values().any(Open::is_behind)
             {
-                self.router.pause(link.peer);
+                self.router.pause(broker.peer);
                 state.paused = true;
             }
         }
         self.window.add_permits(ended.len());
-        for (waiter, result) in ended {
-            match waiter {
+        for (Open { reply_to, body, options, .. }, result) in ended {
+            // It may be the last of what is the user's.
+            let _ = caught(|| drop((body, options)));
+            match reply_to {
                 // Whoever waited may have gone meanwhile.
-                Waiter::Result(caller) | Waiter::Accept(caller) => drop(caller.send(result)),
-                Waiter::Parts(inlet) => inlet.end(result),
+                ReplyTo::Result(caller) | ReplyTo::Accept(caller) => drop(caller.send(result)),
+                ReplyTo::Parts(inlet) => inlet.end(result),
             }
         }
     }
@@ -226,8 +229,8 @@ impl Shared {
         let mut state = self.state();
         if state.paused && !state.open.values().any(Open::is_behind) {
             state.paused = false;
-            if let Some(link) = &state.link {
-                self.router.resume(link.peer);
+            if let Some(broker) = &state.broker {
+                self.router.resume(broker.peer);
             }
         }
     }
@@ -245,8 +248,8 @@ impl Shared {
     }
 }
 
-impl State {
-    fn take_in(&mut self, said: ToClient) -> Option<(Waiter, Result<Message, CallError>)> {
+impl CallState {
+    fn take_in(&mut self, said: ToClient) -> Option<(Open, Result<Message, CallError>)> {
         let (id, result) = match said {
             ToClient::Result { id, body } => (id, Ok(body)),
             ToClient::Failed { id, reason, text } => (id, Err(CallError::failed(reason, &text))),
@@ -254,14 +257,15 @@ impl State {
                 (id, Err(CallError::Rejected { reason, retry_after }))
             }
             ToClient::Accept { id } => {
-                let accepts = self.open.get(&id).is_some_and(|open| matches!(open.waiter, Waiter::Accept(_)));
+                let accepts =
+                    self.open.get(&id).is_some_and(|open| matches!(open.reply_to, ReplyTo::Accept(_)));
                 if !accepts {
                     return None;
                 }
                 (id, Ok(Message::new()))
             }
             ToClient::Partial { id, body } => {
-                if let Some(Open { waiter: Waiter::Parts(inlet), .. }) = self.open.get(&id) {
+                if let Some(Open { reply_to: ReplyTo::Parts(inlet), .. }) = self.open.get(&id) {
                     inlet.part(body);
                 }
                 return None;
@@ -273,33 +277,33 @@ impl State {
                 return None;
             }
         };
-        self.open.remove(&id).map(|open| (open.waiter, result))
+        self.open.remove(&id).map(|open| (open, result))
     }
 }
 
 impl Open {
     /// Begun now.
-    pub(super) fn new(queue: Frame, options: SubmitOptions, body: Message, waiter: Waiter) -> Self {
-        Self { queue, options, body, since: Instant::now(), waiter, at: None }
+    pub(super) fn new(queue: Frame, options: SubmitOptions, body: Message, reply_to: ReplyTo) -> Self {
+        Self { queue, options, body, since: Instant::now(), reply_to, at: None }
     }
 
     fn is_behind(&self) -> bool {
-        matches!(&self.waiter, Waiter::Parts(inlet) if inlet.is_behind())
+        matches!(&self.reply_to, ReplyTo::Parts(inlet) if inlet.is_behind())
     }
 }
 
 /// Submits a task, the first time or again. Its broker may be gone already: then it is submitted to the next.
-fn submit(router: &Router, link: &mut Link, id: RequestId, open: &mut Open) {
+fn submit(router: &Router, broker: &mut CurrentBroker, id: RequestId, open: &mut Open) {
     let mut options = open.options.clone();
     options.budget = options.budget.map(|budget| budget.saturating_sub(open.since.elapsed()));
     let (queue, body) = (open.queue.clone(), open.body.clone());
     let said = FromClient::Submit { id, queue, options, body };
-    let _ = router.try_send(link.peer, encode_from_client(said, &mut link.naming));
-    open.at = Some(link.peer);
+    let _ = router.try_send(broker.peer, encode_from_client(said, &mut broker.naming));
+    open.at = Some(broker.peer);
 }
 
-fn send(router: &Router, state: &mut State, said: FromClient) {
-    if let Some(link) = &mut state.link {
-        let _ = router.try_send(link.peer, encode_from_client(said, &mut link.naming));
+fn send(router: &Router, state: &mut CallState, said: FromClient) {
+    if let Some(broker) = &mut state.broker {
+        let _ = router.try_send(broker.peer, encode_from_client(said, &mut broker.naming));
     }
 }

@@ -21,8 +21,8 @@
 //! # }
 //! ```
 
+mod driver;
 mod request;
-mod shared;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -34,7 +34,7 @@ use tokio_util::sync::DropGuard;
 pub(super) use self::worker::Here;
 pub use self::worker::{LocalWorker, LocalWorkerBuilder};
 
-use self::shared::Shared;
+use self::driver::Driver;
 use crate::message::{Frame, Message};
 use crate::pool::policy::Policy;
 use crate::pool::protocol::TaskId;
@@ -45,7 +45,7 @@ use crate::pool::scheduler::{Admin, DeadLetter, Event, Explanation, QueueFigures
 /// what was not done is forgotten. See [the example](crate::pool::local).
 #[derive(Debug, Clone)]
 pub struct LocalPool {
-    shared: Arc<Shared>,
+    driver: Arc<Driver>,
     /// Ends the pool's tasks.
     _guard: Arc<DropGuard>,
 }
@@ -59,15 +59,15 @@ impl LocalPool {
     /// Outside a tokio runtime: one task keeps the time.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        let shared = Arc::new(Shared::new(policy));
-        let cancel = shared.cancel.clone();
-        shared.tracker.spawn(shared::keep_time(Arc::clone(&shared)));
-        Self { shared, _guard: Arc::new(cancel.drop_guard()) }
+        let driver = Arc::new(Driver::new(policy));
+        let cancel = driver.cancel.clone();
+        driver.tracker.spawn(driver::keep_time(Arc::clone(&driver)));
+        Self { driver, _guard: Arc::new(cancel.drop_guard()) }
     }
 
     /// A worker for this queue, and for others if more are named; it begins with [`LocalWorkerBuilder::serve`].
     pub fn worker(&self, queue: impl Into<Frame>) -> LocalWorkerBuilder {
-        LocalWorkerBuilder::new(Arc::clone(&self.shared), queue.into())
+        LocalWorkerBuilder::new(Arc::clone(&self.driver), queue.into())
     }
 
     /// Has a task done, and gives its result.
@@ -113,7 +113,7 @@ impl LocalPool {
     /// The dead letters of a queue, oldest first.
     #[must_use]
     pub fn dead_letters(&self, queue: impl Into<Frame>) -> Vec<DeadLetter> {
-        self.shared.read(|scheduler| scheduler.dead_letters(&queue.into()))
+        self.driver.read(|scheduler| scheduler.dead_letters(&queue.into()))
     }
 
     /// Puts up to `most` dead letters back into their queue, oldest first, as if they had never failed.
@@ -129,25 +129,25 @@ impl LocalPool {
     /// All queues.
     #[must_use]
     pub fn queues(&self) -> Vec<QueueFigures> {
-        self.shared.read(|scheduler| scheduler.queues())
+        self.driver.read(|scheduler| scheduler.queues())
     }
 
     /// All workers.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerFigures> {
-        self.shared.read(|scheduler| scheduler.workers())
+        self.driver.read(|scheduler| scheduler.workers())
     }
 
     /// What is counted for all queues together.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.shared.read(|scheduler| scheduler.totals())
+        self.driver.read(|scheduler| scheduler.totals())
     }
 
     /// Why a task is not running, by its number: [`Job::id`](crate::pool::Job::id), or that of the holder of a key.
     #[must_use]
     pub fn explain(&self, task: u64) -> Explanation {
-        self.shared.read(|scheduler| scheduler.explain(TaskId(task)))
+        self.driver.read(|scheduler| scheduler.explain(TaskId(task)))
     }
 
     /// Ends the pool: takes nothing more, and waits until what was accepted has ended.
@@ -157,13 +157,13 @@ impl LocalPool {
     /// Dropped before the end, the pool still takes nothing more.
     pub async fn close(&self) {
         self.admin(Admin::ShutDown);
-        self.shared.until_empty().await;
-        self.shared.cancel.cancel();
-        self.shared.tracker.close();
-        self.shared.tracker.wait().await;
+        self.driver.until_empty().await;
+        self.driver.cancel.cancel();
+        self.driver.tracker.close();
+        self.driver.tracker.wait().await;
     }
 
     fn admin(&self, admin: Admin) {
-        self.shared.on(Event::Admin(admin));
+        self.driver.on(Event::Admin(admin));
     }
 }

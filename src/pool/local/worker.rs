@@ -9,9 +9,10 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::shared::Shared;
+use super::driver::Driver;
 use crate::message::{Frame, Message};
-use crate::pool::job::{Failure, Given, Job, Origin, crash};
+use crate::pool::caught::{caught, said};
+use crate::pool::job::{Failure, Given, Job, Origin};
 use crate::pool::protocol::{FromWorker, Lease, Nack, Session, ToWorker, WorkerHello};
 use crate::pool::scheduler::Event;
 
@@ -19,12 +20,12 @@ use crate::pool::scheduler::Event;
 #[derive(Debug)]
 #[must_use = "nothing happens before `serve`"]
 pub struct LocalWorkerBuilder {
-    shared: Arc<Shared>,
+    driver: Arc<Driver>,
     hello: WorkerHello,
 }
 
 impl LocalWorkerBuilder {
-    pub(super) fn new(shared: Arc<Shared>, queue: Frame) -> Self {
+    pub(super) fn new(driver: Arc<Driver>, queue: Frame) -> Self {
         let hello = WorkerHello {
             queues: vec![queue],
             capacity: 1,
@@ -32,7 +33,7 @@ impl LocalWorkerBuilder {
             address: "local".into(),
             ..WorkerHello::default()
         };
-        Self { shared, hello }
+        Self { driver, hello }
     }
 
     /// One more queue that it serves.
@@ -78,9 +79,9 @@ impl LocalWorkerBuilder {
         M: Into<Message>,
         E: Into<Failure>,
     {
-        let Self { shared, hello } = self;
-        let (session, told) = shared.join();
-        let end = shared.cancel.child_token();
+        let Self { driver, hello } = self;
+        let (session, told) = driver.join();
+        let end = driver.cancel.child_token();
         let drain = CancellationToken::new();
         let handler = Arc::new(handler);
         let begin = move |jobs: &mut Jobs, job: Job| {
@@ -90,14 +91,14 @@ impl LocalWorkerBuilder {
             jobs.spawn(run.instrument(span))
         };
         let work = Work {
-            here: Here { session, shared: Arc::clone(&shared) },
+            here: Here { session, driver: Arc::clone(&driver) },
             begin: Box::new(begin),
             jobs: JoinSet::new(),
             leases: HashMap::new(),
             running: HashMap::new(),
         };
-        shared.tracker.spawn(work.run(told, end.clone(), drain.clone()));
-        shared.on(Event::Worker(session, FromWorker::Hello(hello)));
+        driver.tracker.spawn(work.run(told, end.clone(), drain.clone()));
+        driver.on(Event::Worker(session, FromWorker::Hello(hello)));
         LocalWorker { end, drain }
     }
 }
@@ -133,12 +134,12 @@ impl Drop for LocalWorker {
 #[derive(Debug, Clone)]
 pub(in crate::pool) struct Here {
     session: Session,
-    shared: Arc<Shared>,
+    driver: Arc<Driver>,
 }
 
 impl Here {
     pub(in crate::pool) fn say(&self, said: FromWorker) {
-        self.shared.on(Event::Worker(self.session, said));
+        self.driver.on(Event::Worker(self.session, said));
     }
 }
 
@@ -210,18 +211,23 @@ impl Work {
             Err(error) => error.id(),
         };
         let Some(lease) = self.leases.remove(&id) else { return };
-        self.running.remove(&lease);
-        let nack = match ended {
-            Ok((_, Ok(body))) => return self.here.say(FromWorker::Done(lease, body)),
-            Ok((_, Err(nack))) => nack,
-            Err(error) => error.try_into_panic().map_or(Nack::Release, |panic| crash(&*panic)),
+        let job = self.running.remove(&lease);
+        let answer = match ended {
+            Ok((_, Ok(body))) => FromWorker::Done(lease, body),
+            Ok((_, Err(nack))) => FromWorker::Nack(lease, nack),
+            Err(error) => {
+                let crash = |panic| Nack::Crash { error: said(panic) };
+                FromWorker::Nack(lease, error.try_into_panic().map_or(Nack::Release, crash))
+            }
         };
-        self.here.say(FromWorker::Nack(lease, nack));
+        // What the pool drops under its lock is not the last of what is the user's.
+        self.here.say(answer.clone());
+        let _ = caught(|| drop((job, answer)));
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.here.shared.leave(self.here.session);
+        self.here.driver.leave(self.here.session);
     }
 }

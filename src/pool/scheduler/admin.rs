@@ -1,81 +1,66 @@
 //! What operators want.
 
-use std::sync::Arc;
-
 use super::Scheduler;
 use super::event::Admin;
 use super::links::Ix;
 use super::task::End;
 use crate::message::Frame;
+use crate::pool::policy::Policy;
 use crate::pool::protocol::FailReason;
 
 impl Scheduler {
     pub(super) fn on_admin(&mut self, admin: Admin) {
-        let with = |scheduler: &mut Self, name: &Frame| scheduler.queue_named(name, true);
         match admin {
-            Admin::Pause(name) => {
-                let ix = with(self, &name);
-                self.set_paused(ix, true);
-            }
-            Admin::Resume(name) => {
-                let ix = with(self, &name);
-                self.set_paused(ix, false);
-            }
+            Admin::Pause(name) => self.set_paused(&name, true),
+            Admin::Resume(name) => self.set_paused(&name, false),
             Admin::SetPolicy(name, policy) => {
-                if let Some(ix) = with(self, &name) {
+                if let Some(ix) = self.queues.named(&name) {
                     self.set_policy(ix, *policy);
                 }
             }
             Admin::SetTopic(name, queues) => {
-                let groups: Arc<[Ix]> = queues.iter().filter_map(|queue| with(self, queue)).collect();
-                if groups.is_empty() {
-                    self.topics.remove(&name);
-                } else {
-                    self.topics.insert(name, groups);
+                let mut found: Vec<Ix> = Vec::with_capacity(queues.len());
+                for queue in queues.iter().filter_map(|queue| self.queues.named(queue)) {
+                    // Named twice, it is one of them all the same.
+                    if !found.contains(&queue) {
+                        found.push(queue);
+                    }
                 }
+                self.queues.set_topic(name, found);
             }
             Admin::Purge(name) => {
-                if let Some(ix) = with(self, &name) {
+                if let Some(ix) = self.queues.named(&name) {
                     self.purge(ix);
                 }
             }
             Admin::RetryDead(name, most) => {
-                if let Some(ix) = with(self, &name) {
+                if let Some(ix) = self.queues.named(&name) {
                     self.retry_dead(ix, most);
                 }
             }
             Admin::PurgeDead(name) => {
-                let ix = with(self, &name);
-                if let Some(queue) = ix.and_then(|ix| self.queue_mut(ix)) {
-                    queue.dead.clear();
+                let ix = self.queues.named(&name);
+                if let Some(queue) = ix.and_then(|ix| self.queues.get_mut(ix)) {
+                    queue.clear_dead();
                 }
             }
             Admin::ShutDown => self.shutting_down = true,
         }
     }
 
-    fn set_paused(&mut self, ix: Option<Ix>, paused: bool) {
-        if let Some(ix) = ix
-            && let Some(queue) = self.queue_mut(ix)
+    fn set_paused(&mut self, name: &Frame, paused: bool) {
+        if let Some(ix) = self.queues.named(name)
+            && let Some(queue) = self.queues.get_mut(ix)
         {
-            queue.paused = paused;
+            queue.set_paused(paused);
             self.dispatch(ix);
         }
     }
 
-    fn set_policy(&mut self, ix: Ix, policy: crate::pool::policy::Policy) {
-        let Some(queue) = self.queues.get_mut(ix as usize) else { return };
-        queue.set_policy(policy);
-        self.wheel.cancel(&mut queue.gate_timer);
-        let (classes, keys) = (queue.classes.len(), queue.keys.all());
-        let stopped = if queue.has_room() { std::mem::take(&mut queue.stopped) } else { Vec::new() };
-        self.resume_clients(&stopped);
-        for class in (0..classes).filter_map(|class| u16::try_from(class).ok()) {
-            self.unpark_all(ix, class);
-        }
-        for key in keys {
-            self.wake_key(ix, key);
-        }
+    fn set_policy(&mut self, ix: Ix, policy: Policy) {
+        self.queues.set_policy(&mut self.tasks, &mut self.wheel, ix, policy);
+        let go_on = self.queues.get_mut(ix).map(|queue| queue.let_go_on()).unwrap_or_default();
+        self.let_go_on(&go_on);
         self.dispatch(ix);
     }
 
@@ -94,7 +79,7 @@ impl Scheduler {
 
     fn retry_dead(&mut self, ix: Ix, most: usize) {
         for _ in 0..most {
-            let Some(letter) = self.queue_mut(ix).and_then(|queue| queue.dead.pop()) else { break };
+            let Some(letter) = self.queues.get_mut(ix).and_then(|queue| queue.take_dead()) else { break };
             self.revive(ix, letter);
         }
         self.dispatch(ix);

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::Scheduler;
-use super::links::Ix;
+use super::links::{Ix, Side};
 use super::task::Place;
+use super::workers::Work;
 use crate::message::{Frame, Message};
-use crate::pool::policy::{Delivery, Policy, Retry};
+use crate::pool::policy::{Delivery, Retry};
 use crate::pool::protocol::{FailReason, FromWorker, Lease, Nack, Session, ToClient, ToWorker};
-use crate::pool::time::nanos;
 
 /// The most that is kept of what a worker says went wrong, in bytes: it is kept for each dead letter.
 const MAX_ERROR: usize = 4096;
@@ -60,11 +60,12 @@ impl Scheduler {
         };
         let task = lease.and_then(|lease| self.tasks.get(self.tasks.find(lease.task)?));
         let holder = task.filter(|task| task.in_flight()).map(|task| task.worker);
-        let speaks = |ix: &Ix| self.workers.get(*ix).is_some_and(|worker| worker.session == session);
-        holder.filter(speaks).or_else(|| self.worker_sessions.get(&session).copied())
+        let speaks = |ix: &Ix| self.workers.get(*ix).is_some_and(|worker| worker.session() == session);
+        holder.filter(speaks).or_else(|| self.workers.of(session))
     }
 
     fn started(&mut self, worker: Ix, lease: Lease) {
+        // It may have been given to another, or have ended, while this was on its way; the same below.
         let Some(ix) = self.tasks.held(worker, lease) else { return };
         let now = self.now;
         if let Some(task) = self.tasks.get_mut(ix)
@@ -78,52 +79,49 @@ impl Scheduler {
     fn partial(&mut self, worker: Ix, lease: Lease, body: Message) {
         let Some(task) = self.tasks.held(worker, lease).and_then(|ix| self.tasks.get(ix)) else { return };
         // One who asked later has missed the first parts, so none of them.
-        let client = self.clients.get(task.client).filter(|_| !task.no_reply);
-        if let Some(session) = client.and_then(|client| client.session) {
+        let told = !task.no_reply && task.place != Place::Revoked;
+        let client = if told { self.clients.get(task.client) } else { None };
+        if let Some(session) = client.and_then(|client| client.session()) {
             let id = task.request;
             self.tell_client(session, ToClient::Partial { id, body });
         }
     }
 
     fn done(&mut self, worker: Ix, lease: Lease, body: Message) {
-        let Some(ix) = self.take_back(worker, lease, true) else { return };
-        let queue = self.tasks.get(ix).map(|task| task.queue);
+        let Some((ix, queue)) = self.take_back(worker, lease, Work::Done) else { return };
         self.finish(ix, body);
         self.turn_over(worker, queue);
     }
 
     fn nack(&mut self, worker: Ix, lease: Lease, nack: Nack) {
-        let well = matches!(nack, Nack::Release | Nack::Defer { .. });
-        let Some(ix) = self.take_back(worker, lease, well) else { return };
-        let queue = self.tasks.get(ix).map(|task| task.queue);
-        let policy = queue.and_then(|queue| self.queue(queue)).map(|queue| &*queue.policy);
-        let Some((delivery, retry)) = policy.map(|policy: &Policy| (policy.delivery, policy.retry)) else {
-            return;
-        };
+        let unworked = matches!(nack, Nack::Release | Nack::Defer { .. });
+        let work = if unworked { Work::None } else { Work::Failed };
+        let Some((ix, queue)) = self.take_back(worker, lease, work) else { return };
+        let Some(policy) = self.queues.get(queue).map(|queue| queue.policy()) else { return };
+        let (delivery, retry) = (policy.delivery, policy.retry);
         if let Nack::Retry { error, .. } | Nack::Reject { error } | Nack::Crash { error } = &nack {
             self.blame(ix, worker, error);
         }
         match nack {
-            Nack::Release => self.hand_back(ix, Duration::ZERO),
-            Nack::Defer { delay } => self.hand_back(ix, delay),
+            Nack::Release => self.hand_back(ix, worker, queue, Duration::ZERO),
+            Nack::Defer { delay } => self.hand_back(ix, worker, queue, delay),
             Nack::Reject { .. } => self.bury(ix, FailReason::Rejected),
             _ if delivery == Delivery::AtMostOnce => self.lose(ix),
             Nack::Retry { delay, .. } => self.retry(ix, &retry, delay),
-            Nack::Crash { .. } => self.crashed(ix, &retry, false),
+            Nack::Crash { .. } => self.crashed(ix, &retry, Side::Back),
         }
         self.turn_over(worker, queue);
     }
 
     /// A worker has a free place, and a queue perhaps a key or a permit.
-    fn turn_over(&mut self, worker: Ix, queue: Option<Ix>) {
+    fn turn_over(&mut self, worker: Ix, queue: Ix) {
         self.offer(worker);
-        if let Some(queue) = queue {
-            self.dispatch(queue);
-        }
+        self.dispatch(queue);
     }
 
-    /// Takes a task off the worker that answers it; `None` if it is not the worker's, or has ended meanwhile.
-    fn take_back(&mut self, worker: Ix, lease: Lease, well: bool) -> Option<Ix> {
+    /// Takes a task off the worker that answers it: the task and its queue; `None` if it is not the worker's, or has
+    /// ended meanwhile.
+    fn take_back(&mut self, worker: Ix, lease: Lease, work: Work) -> Option<(Ix, Ix)> {
         let Some(ix) = self.tasks.held(worker, lease) else {
             self.totals.stale += 1;
             tracing::debug!(
@@ -133,47 +131,41 @@ impl Scheduler {
             );
             return None;
         };
-        self.measure(ix, worker, well);
-        let revoked = self.tasks.get(ix)?.place == Place::Revoked;
-        let queue = self.tasks.get(ix)?.queue;
+        let task = self.tasks.get(ix)?;
+        let (queue, revoked) = (task.queue, task.place == Place::Revoked);
+        if work != Work::None {
+            self.measure(ix, worker, work);
+        }
+        if work == Work::Done {
+            self.workers.forget_rest(worker, queue, &mut self.wheel);
+        }
         self.give_back(ix);
         if revoked {
             self.totals.too_late += 1;
             self.remove(ix);
-            self.turn_over(worker, Some(queue));
+            self.turn_over(worker, queue);
             return None;
         }
-        Some(ix)
+        Some((ix, queue))
     }
 
     /// Notes how long it took.
-    fn measure(&mut self, ix: Ix, worker_ix: Ix, well: bool) {
+    fn measure(&mut self, ix: Ix, worker: Ix, work: Work) {
         let Some(task) = self.tasks.get(ix) else { return };
         let took = self.now.since(task.moment);
-        let sample = nanos(took).max(1) as f64;
-        let (now, queue_ix) = (self.now, task.queue);
-        let Some(worker) = self.workers.get_mut(worker_ix) else { return };
-        worker.done += u64::from(well);
-        worker.failed += u64::from(!well);
-        average(&mut worker.service, sample);
-        if let Some(client) = self.clients.get_mut(task.client) {
-            average(&mut client.service, sample);
+        // One that was revoked is nobody's any more.
+        if task.place != Place::Revoked {
+            self.clients.measured(task.client, took);
         }
-        if let Some(queue) = self.queues.get_mut(queue_ix as usize) {
-            average(&mut queue.service, sample);
-        }
-        for at in worker.memberships.iter().filter(|at| at.queue == queue_ix) {
-            let queue = self.queues.get_mut(at.queue as usize);
-            if let Some(class) = queue.and_then(|queue| queue.class(at.class)) {
-                class.workers.set_now(now);
-                class.workers.answered(at.seat, took, well);
-            }
+        if let Some(worker) = self.workers.get_mut(worker) {
+            worker.measured(took, work);
+            self.queues.measured(worker, task.queue, self.now, took, work == Work::Done);
         }
     }
 
     /// Keeps what a person will want to know, should this have been the last time.
     pub(super) fn blame(&mut self, ix: Ix, worker: Ix, error: &Frame) {
-        let name = self.workers.get(worker).map(|worker| worker.about.name.clone()).unwrap_or_default();
+        let name = self.workers.get(worker).map(|worker| worker.name().clone()).unwrap_or_default();
         if let Some(task) = self.tasks.get_mut(ix) {
             let extra = task.extra();
             if let Some(trace) = &extra.trace {
@@ -184,12 +176,14 @@ impl Scheduler {
         }
     }
 
-    /// The worker has not begun it.
-    fn hand_back(&mut self, ix: Ix, delay: Duration) {
-        if let Some(task) = self.tasks.get_mut(ix)
-            && std::mem::take(&mut task.begun)
-        {
+    /// The worker has not begun it. If it may come back at once, it is another's turn.
+    fn hand_back(&mut self, ix: Ix, worker: Ix, queue: Ix, delay: Duration) {
+        let Some(task) = self.tasks.get_mut(ix) else { return };
+        if std::mem::take(&mut task.begun) {
             task.starts -= 1;
+        }
+        if delay.is_zero() {
+            self.workers.released(worker, queue, self.now, &mut self.wheel);
         }
         self.again(ix, delay, Place::Deferred);
     }
@@ -208,7 +202,7 @@ impl Scheduler {
     }
 
     /// It took its worker down, or part of it: alone from now on, or never again.
-    pub(super) fn crashed(&mut self, ix: Ix, retry: &Retry, front: bool) {
+    pub(super) fn crashed(&mut self, ix: Ix, retry: &Retry, side: Side) {
         let Some(task) = self.tasks.get_mut(ix) else { return };
         task.begin();
         task.crashes = task.crashes.saturating_add(1);
@@ -219,7 +213,7 @@ impl Scheduler {
         } else {
             self.count_redelivery(ix);
             self.begin_waiting(ix);
-            self.line_up(ix, front);
+            self.queues.line_up(&mut self.tasks, ix, side);
         }
     }
 
@@ -230,14 +224,14 @@ impl Scheduler {
         if delay > Duration::ZERO {
             self.put_aside(ix, place, delay);
         } else {
-            self.line_up(ix, true);
+            self.queues.line_up(&mut self.tasks, ix, Side::Front);
         }
     }
 
     fn count_redelivery(&mut self, ix: Ix) {
-        let queue = self.tasks.get(ix).map(|task| task.queue);
-        if let Some(queue) = queue.and_then(|queue| self.queue_mut(queue)) {
-            queue.counters.redelivered += 1;
+        let Some(task) = self.tasks.get(ix) else { return };
+        if let Some(queue) = self.queues.get_mut(task.queue) {
+            queue.redelivered();
         }
     }
 }
@@ -255,11 +249,6 @@ fn backoff(retry: &Retry, starts: u32, random: f64) -> Duration {
     };
     let bound = retry.base.saturating_mul(2_u32.saturating_pow(doublings)).min(retry.cap);
     bound.mul_f64(random)
-}
-
-/// Moves a mean towards a sample; the first sample is the mean.
-fn average(mean: &mut f64, sample: f64) {
-    *mean = if *mean > 0.0 { *mean * 0.9 + sample * 0.1 } else { sample };
 }
 
 #[cfg(test)]

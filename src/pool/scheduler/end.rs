@@ -1,22 +1,17 @@
 //! How tasks end: the client is told, the dead are kept, names and results are remembered.
 
-use std::time::Duration;
-
 use super::Scheduler;
 use super::clients::OPERATOR;
-use super::config::OVERHEAD;
-use super::dead::DeadLetter;
 use super::links::{Ix, NIL};
 use super::memory::Answer;
+use super::queues::DeadLetter;
 use super::task::{End, Place};
-use super::wheel::Timer;
 use crate::message::{Frame, Message};
 use crate::pool::protocol::{FailReason, Lease, RequestId, ToClient, ToWorker};
 
 impl Scheduler {
     /// Ends a task that waits.
     pub(super) fn end_waiting_task(&mut self, ix: Ix, end: End) {
-        self.step_out(ix);
         self.end_waiting(ix);
         self.conclude(ix, end, None);
         self.remove(ix);
@@ -32,7 +27,7 @@ impl Scheduler {
         task.place = Place::Revoked;
         let worker = task.worker;
         self.totals.in_flight -= 1;
-        if let Some(session) = self.workers.get(worker).map(|worker| worker.session) {
+        if let Some(session) = self.workers.get(worker).map(|worker| worker.session()) {
             self.tell_worker(session, ToWorker::Cancel(lease));
         }
         self.conclude(ix, end, None);
@@ -48,17 +43,13 @@ impl Scheduler {
     pub(super) fn bury(&mut self, ix: Ix, reason: FailReason) {
         let now = self.now;
         let Some(task) = self.tasks.get_mut(ix) else { return };
-        let Some(queue) = self.queues.get_mut(task.queue as usize) else { return };
+        let Some(queue) = self.queues.get_mut(task.queue) else { return };
         task.body.detach();
         let letter = DeadLetter {
             body: task.body.clone(),
             key: task.key().cloned(),
             priority: task.level,
-            tags: queue
-                .classes
-                .get(usize::from(task.class))
-                .map(|class| class.tags.clone())
-                .unwrap_or_default(),
+            tags: queue.class_of(task).map(|class| class.tags().to_vec()).unwrap_or_default(),
             reason,
             error: task.extra.as_ref().map(|extra| extra.error.clone()).unwrap_or_default(),
             worker: task.extra.as_ref().map(|extra| extra.failed_on.clone()).unwrap_or_default(),
@@ -67,8 +58,8 @@ impl Scheduler {
             submitted: task.submitted,
             died: now,
         };
-        tracing::debug!(queue = ?queue.name, ?reason, error = ?letter.error, worker = ?letter.worker, "dead letter");
-        queue.dead.push(letter, queue.policy.dead_letters, queue.policy.dead_letter_age);
+        tracing::debug!(queue = ?queue.name(), ?reason, error = ?letter.error, worker = ?letter.worker, "dead letter");
+        queue.bury(letter);
         self.conclude(ix, End::Failed(reason), None);
         self.remove(ix);
     }
@@ -100,10 +91,11 @@ impl Scheduler {
             }
         };
         let queue_ix = task.queue;
-        if let Some(queue) = self.queues.get_mut(queue_ix as usize) {
-            queue.counters.ended(end);
-            queue.ended(now);
-            tracing::trace!(task = id.0, queue = ?queue.name, ?end, "ended");
+        // It belongs to nobody from here on.
+        task.client = NIL;
+        if let Some(queue) = self.queues.get_mut(queue_ix) {
+            queue.ended(now, end);
+            tracing::trace!(task = id.0, queue = ?queue.name(), ?end, "ended");
         }
         self.totals.ended += 1;
         let answer = match (end, body) {
@@ -114,17 +106,12 @@ impl Scheduler {
         for (other, request) in others {
             self.memory.remove_request(other, request);
             self.tell_answer(other, request, answer.clone());
-            self.unmention(other);
+            self.clients.unmention(other);
         }
-        if let Some(owner) = self.clients.get_mut(client) {
-            owner.tasks.remove(&mut self.tasks.slab, ix);
-        }
-        if let Some(task) = self.tasks.get_mut(ix) {
-            task.client = NIL;
-        }
+        self.clients.disown(client, &mut self.tasks, ix);
         let dedup = dedup.map(|name| Box::new((queue_ix, name)));
         self.remember(client, request, dedup, answer, no_reply);
-        self.forget_client(client);
+        self.clients.forget(client);
     }
 
     /// Tells the owner, and keeps the answer if it could be asked for again.
@@ -139,7 +126,7 @@ impl Scheduler {
         if client == OPERATOR {
             return;
         }
-        let named = self.clients.get(client).is_some_and(|client| client.name.is_some());
+        let named = self.clients.get(client).is_some_and(|client| client.has_name());
         if !named && dedup.is_none() {
             self.memory.remove_request(client, request);
             if !no_reply {
@@ -152,39 +139,29 @@ impl Scheduler {
         if !no_reply {
             self.tell_answer(client, request, answer);
         }
-        if let Some(owner) = self.clients.get_mut(client) {
-            owner.mentions += 1;
-        }
+        self.clients.mention(client);
         self.memory.end(self.now, (client, request), dedup, keep);
         if self.memory.is_overfull() {
             self.forget();
         } else {
-            self.forget_later();
+            self.memory.forget_later(self.now, &mut self.wheel);
         }
     }
 
     /// Forgets the names and results of tasks that are too old or too many.
     pub(super) fn forget(&mut self) {
-        while let Some((client, early)) = self.memory.forget(self.now) {
-            self.totals.forgotten += u64::from(early);
-            if let Some(client) = client {
-                self.unmention(client);
+        while let Some(forgotten) = self.memory.forget(self.now) {
+            self.totals.forgotten += u64::from(forgotten.early);
+            if let Some(client) = forgotten.client {
+                self.clients.unmention(client);
             }
         }
-        self.forget_later();
-    }
-
-    fn forget_later(&mut self) {
-        if self.memory_timer == NIL
-            && let Some(at) = self.memory.next_forgetting()
-        {
-            // Not for each: those that follow within a second go together.
-            self.memory_timer = self.wheel.set(at.max(self.now + Duration::from_secs(1)), Timer::Memory);
-        }
+        self.memory.forget_later(self.now, &mut self.wheel);
     }
 
     pub(super) fn tell_answer(&mut self, client: Ix, id: RequestId, answer: Answer) {
-        let Some(session) = self.clients.get(client).and_then(|client| client.session) else { return };
+        // One that is away has not read it; it may ask again when it is back.
+        let Some(session) = self.clients.get(client).and_then(|client| client.session()) else { return };
         match answer {
             Answer::Result(body) => self.tell_client(session, ToClient::Result { id, body }),
             Answer::Failed(reason, text) => self.tell_client(session, ToClient::Failed { id, reason, text }),
@@ -194,13 +171,7 @@ impl Scheduler {
 
     /// The last of a task: its key goes to the next one, its place to another.
     pub(super) fn remove(&mut self, ix: Ix) {
-        self.release_key(ix);
-        let Some(task) = self.tasks.remove(ix) else { return };
-        self.taken -= task.body.footprint() + OVERHEAD;
-        if task.key != NIL
-            && let Some(queue) = self.queue_mut(task.queue)
-        {
-            queue.keys.leave(task.key);
-        }
+        self.queues.forget(&mut self.tasks, ix);
+        self.tasks.remove(ix);
     }
 }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Scheduler;
-use super::class::Class;
 use super::links::Ix;
 use super::memory::Known;
-use super::queue::{Closed, Queue};
+use super::queues::{Class, Closed, TaskQueue};
 use super::task::{Place, Task};
+use super::workers::Worker;
 use crate::message::Frame;
 use crate::pool::protocol::{RequestId, Session, TaskId};
 use crate::pool::strategy::Seat;
@@ -97,6 +97,11 @@ pub enum Explanation {
         /// Their names; at most 16.
         workers: Vec<Frame>,
     },
+    /// All who could take it have given tasks of its queue back, and get none of them for a moment.
+    Resting {
+        /// Their names; at most 16.
+        workers: Vec<Frame>,
+    },
     /// It is kept for one worker, who has no room, or is leaving.
     WaitsFor {
         /// Its name.
@@ -125,8 +130,8 @@ impl Scheduler {
     }
 
     pub(super) fn status(&self, session: Session, request: RequestId) -> String {
-        let client = self.client_sessions.get(&session);
-        let explanation = match client.and_then(|client| self.memory.request(*client, request)) {
+        let client = self.clients.find(session);
+        let explanation = match client.and_then(|client| self.memory.request(client, request)) {
             None => Explanation::Unknown,
             Some(Known::Ended(_)) => Explanation::Ended,
             Some(Known::Task(ix)) => self.explain_task(ix),
@@ -136,7 +141,7 @@ impl Scheduler {
 
     fn explain_task(&self, ix: Ix) -> Explanation {
         let Some(task) = self.tasks.get(ix) else { return Explanation::Unknown };
-        let Some(queue) = self.queue(task.queue) else { return Explanation::Unknown };
+        let Some(queue) = self.queues.get(task.queue) else { return Explanation::Unknown };
         let until = task.moment;
         let starts = u32::from(task.starts);
         let error = || task.extra.as_ref().map(|extra| extra.error.clone()).unwrap_or_default();
@@ -158,65 +163,65 @@ impl Scheduler {
         }
     }
 
-    fn explain_key(&self, ix: Ix, task: &Task, queue: &Queue) -> Explanation {
-        let Some(key) = queue.keys.get(task.key) else { return Explanation::Unknown };
-        let holder = self.tasks.get(key.holder).filter(|holder| holder.in_flight());
+    fn explain_key(&self, ix: Ix, task: &Task, queue: &TaskQueue) -> Explanation {
+        let Some(key) = queue.key_of(task) else { return Explanation::Unknown };
+        let holder = self.tasks.peek(key.holder()).filter(|holder| holder.in_flight());
         let worker = holder.map(|holder| self.worker_name(holder.worker));
-        let ahead = key.waiting.iter(&self.tasks.slab).take_while(|other| *other != ix).take(AHEAD).count();
-        Explanation::KeyHeld { by: self.tasks.id(key.holder).0, worker, ahead }
+        let ahead = key.waiting(&self.tasks).take_while(|other| *other != ix).take(AHEAD).count();
+        Explanation::KeyHeld { by: self.tasks.id(key.holder()).0, worker, ahead }
     }
 
-    fn explain_ready(&self, task: &Task, queue: &Queue) -> Explanation {
+    fn explain_ready(&self, task: &Task, queue: &TaskQueue) -> Explanation {
         match queue.closed(self.now) {
             Some(Closed::Paused) => return Explanation::Paused,
-            Some(Closed::Full) => return Explanation::QueueCap { in_flight: queue.in_flight },
+            Some(Closed::Full) => return Explanation::QueueCap { in_flight: queue.in_flight() },
             Some(Closed::Rate(until)) => return Explanation::RateLimited { until },
             None => {}
         }
-        let Some(class) = queue.classes.get(usize::from(task.class)) else { return Explanation::Unknown };
+        let Some(class) = queue.class_of(task) else { return Explanation::Unknown };
         let serving = queue.workers().count();
         if serving == 0 {
             return Explanation::NoWorkers;
         }
-        if class.workers.is_empty() {
-            return Explanation::TagMismatch { tags: class.tags.clone(), workers: serving };
+        if class.workers().is_empty() {
+            return Explanation::TagMismatch { tags: class.tags().to_vec(), workers: serving };
         }
         if task.place == Place::Parked
-            && let Some(member) = class.workers.get(Seat::new(task.worker as usize))
+            && let Some(member) = class.workers().get(Seat::new(task.worker as usize))
         {
             return Explanation::WaitsFor { worker: member.name().clone() };
         }
-        if class.workers.available().is_empty() {
-            return self.explain_unavailable(class);
+        if class.workers().available().is_empty() {
+            return self.explain_unavailable(task.queue, class);
         }
         match task.place {
             Place::Solo => Explanation::Alone { crashes: u32::from(task.crashes) },
-            _ if class.stuck => Explanation::Strategy,
+            _ if class.is_stuck() => Explanation::Strategy,
             _ => Explanation::Next,
         }
     }
 
-    /// Nobody is available: because of what they have, or of what they are.
-    fn explain_unavailable(&self, class: &Class) -> Explanation {
-        let seats = class.workers.seats().filter_map(|seat| class.workers.get(seat));
-        let workers: Vec<_> = seats.filter_map(|member| self.workers.get(member.worker)).collect();
-        let names = |full: bool| -> Vec<Frame> {
-            let which =
-                workers.iter().filter(|worker| (worker.credit() <= 0 || worker.reserved.is_some()) == full);
-            which.take(NAMES).map(|worker| worker.about.name.clone()).collect()
+    /// Nobody is available: because of what they have, or did, or of what they are.
+    fn explain_unavailable(&self, queue: Ix, class: &Class) -> Explanation {
+        let seats = class.workers().seats().filter_map(|seat| class.workers().get(seat));
+        let workers: Vec<_> =
+            seats.filter_map(|member| Some((member.worker, self.workers.get(member.worker)?))).collect();
+        let names = |which: &dyn Fn(Ix, &Worker) -> bool| -> Vec<Frame> {
+            let which = workers.iter().filter(|(ix, worker)| which(*ix, worker));
+            which.take(NAMES).map(|(_, worker)| worker.name().clone()).collect()
         };
-        // One who is merely full will have room again: that is what the task waits for.
-        let taking = workers.iter().any(|worker| !worker.suspect && !worker.draining && !worker.congested);
-        if taking {
-            Explanation::NoCredit { workers: names(true) }
-        } else {
-            let workers = workers.iter().take(NAMES).map(|worker| worker.about.name.clone()).collect();
-            Explanation::NotTaking { workers }
+        // One who is merely full, or rests, will have room again: that is what the task waits for.
+        let full = names(&|_, worker| worker.is_taking() && !worker.is_open());
+        let resting = names(&|ix, worker| worker.is_open() && self.workers.is_resting(ix, queue));
+        match (full.is_empty(), resting.is_empty()) {
+            (false, _) => Explanation::NoCredit { workers: full },
+            (true, false) => Explanation::Resting { workers: resting },
+            (true, true) => Explanation::NotTaking { workers: names(&|_, _| true) },
         }
     }
 
     fn worker_name(&self, ix: Ix) -> Frame {
-        self.workers.get(ix).map(|worker| worker.about.name.clone()).unwrap_or_default()
+        self.workers.get(ix).map(|worker| worker.name().clone()).unwrap_or_default()
     }
 }
 
@@ -271,6 +276,9 @@ impl fmt::Display for Told<'_> {
             Explanation::NoCredit { workers } => write!(f, "all workers are full: {}", list(workers)),
             Explanation::NotTaking { workers } => {
                 write!(f, "all workers are leaving, silent or congested: {}", list(workers))
+            }
+            Explanation::Resting { workers } => {
+                write!(f, "all workers have given tasks back, and get none for a moment: {}", list(workers))
             }
             Explanation::WaitsFor { worker } => {
                 write!(f, "waits for {}, which takes nothing more for now", text(worker))

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::Scheduler;
 use super::counters::{Counters, Totals};
-use super::dead::DeadLetter;
+use super::links::Ix;
+use super::queues::DeadLetter;
+use super::workers::Worker;
 use crate::message::Frame;
 
 /// One queue, now.
@@ -85,6 +87,8 @@ pub struct WorkerFigures {
     pub done: u64,
     /// Tasks that it failed.
     pub failed: u64,
+    /// Tasks that it gave back at once, without having begun.
+    pub released: u64,
     /// How long it has been here.
     pub age: Duration,
     /// For how long nothing was heard of it.
@@ -94,93 +98,40 @@ pub struct WorkerFigures {
 impl Scheduler {
     /// All queues, in the order in which they were made.
     pub(crate) fn queues(&self) -> Vec<QueueFigures> {
-        let figures = |queue: &super::queue::Queue| {
-            let oldest = self.oldest(queue).and_then(|ix| self.tasks.get(ix));
-            let class = queue.classes.first();
-            QueueFigures {
-                name: queue.name.clone(),
-                waiting: queue.waiting,
-                bytes: queue.bytes,
-                in_flight: queue.in_flight,
-                oldest: oldest.map(|task| self.now.since(task.submitted)),
-                workers: class.map_or(0, |class| class.workers.len()),
-                available: class.map_or(0, |class| class.workers.available().len()),
-                paused: queue.paused,
-                dead: queue.dead.len(),
-                dead_discarded: queue.dead.discarded(),
-                service_time: known(queue.service),
-                counters: queue.counters,
-            }
+        let figures = |queue| {
+            let oldest = self.queues.oldest(&self.tasks, queue).and_then(|ix| self.tasks.get(ix));
+            queue.figures(self.now, oldest.map(|task| task.submitted))
         };
         self.queues.iter().map(figures).collect()
     }
 
     /// Whether a worker serves this queue.
     pub(crate) fn is_served(&self, queue: &Frame) -> bool {
-        let queue = self.find_queue(queue).ok().and_then(|ix| self.queue(ix));
+        let queue = self.queues.find(queue).and_then(|ix| self.queues.get(ix));
         queue.is_some_and(|queue| queue.workers().next().is_some())
     }
 
     /// All workers.
     pub(crate) fn workers(&self) -> Vec<WorkerFigures> {
-        let figures = |worker: &super::workers::Worker| {
-            let oldest = worker.tasks.front().and_then(|ix| self.tasks.get(ix));
-            let mut queues: Vec<_> = worker.memberships.iter().map(|at| at.queue).collect();
+        let figures = |(_, worker): (_, &Worker)| {
+            let oldest = worker.oldest().and_then(|ix| self.tasks.get(ix));
+            let mut queues: Vec<_> = worker.memberships().iter().map(|at| at.queue).collect();
             queues.dedup();
-            WorkerFigures {
-                id: worker.session.0,
-                name: worker.about.name.clone(),
-                address: worker.about.address.clone(),
-                response_time: known(worker.service),
-                availability: availability(worker),
-                capacity: worker.capacity,
-                credit: u32::try_from(worker.credit()).unwrap_or(0),
-                in_flight: worker.in_flight,
-                oldest: oldest.map(|task| self.now.since(task.moment)),
-                queues: queues.iter().filter_map(|queue| Some(self.queue(*queue)?.name.clone())).collect(),
-                tags: worker.about.tags.clone(),
-                done: worker.done,
-                failed: worker.failed,
-                age: self.now.since(worker.about.joined),
-                silent: self.now.since(worker.seen),
-            }
+            let name = |queue: &Ix| Some(self.queues.get(*queue)?.name().clone());
+            let queues = queues.iter().filter_map(name).collect();
+            worker.figures(self.now, oldest.map(|task| task.moment), queues)
         };
-        self.workers.iter().map(|(_, worker)| figures(worker)).collect()
+        self.workers.iter().map(figures).collect()
     }
 
     /// The dead letters of a queue, oldest first.
     pub(crate) fn dead_letters(&self, queue: &Frame) -> Vec<DeadLetter> {
-        let queue = self.find_queue(queue).ok().and_then(|ix| self.queue(ix));
-        let letters = queue.into_iter().flat_map(|queue| {
-            let age = queue.policy.dead_letter_age;
-            queue.dead.iter().filter(move |letter| self.now.since(letter.died) < age)
-        });
-        letters.cloned().collect()
+        let queue = self.queues.find(queue).and_then(|ix| self.queues.get(ix));
+        queue.into_iter().flat_map(|queue| queue.dead_letters(self.now)).cloned().collect()
     }
 
     /// What is counted for all queues together.
     pub(crate) const fn totals(&self) -> Totals {
         self.totals
     }
-}
-
-fn availability(worker: &super::workers::Worker) -> Availability {
-    if worker.suspect {
-        Availability::Suspect
-    } else if worker.draining {
-        Availability::Draining
-    } else if worker.congested {
-        Availability::Congested
-    } else if worker.reserved.is_some() {
-        Availability::Reserved
-    } else if worker.credit() > 0 {
-        Availability::Available
-    } else {
-        Availability::Full
-    }
-}
-
-/// A mean in nanoseconds, if there is one.
-fn known(nanos: f64) -> Option<Duration> {
-    (nanos > 0.0).then(|| Duration::from_nanos(nanos as u64))
 }

@@ -42,13 +42,20 @@ impl<const KIND: usize> Default for List<KIND> {
     }
 }
 
-impl<const KIND: usize> List<KIND> {
-    pub(super) fn push_back<T: Linked>(&mut self, members: &mut Slab<T>, ix: Ix) {
-        self.link(members, ix, Links { prev: self.tail, next: NIL });
-    }
+/// Where something joins those that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Front,
+    Back,
+}
 
-    pub(super) fn push_front<T: Linked>(&mut self, members: &mut Slab<T>, ix: Ix) {
-        self.link(members, ix, Links { prev: NIL, next: self.head });
+impl<const KIND: usize> List<KIND> {
+    pub(super) fn push<T: Linked>(&mut self, side: Side, members: &mut Slab<T>, ix: Ix) {
+        let links = match side {
+            Side::Front => Links { prev: NIL, next: self.head },
+            Side::Back => Links { prev: self.tail, next: NIL },
+        };
+        self.link(members, ix, links);
     }
 
     pub(super) fn pop_front<T: Linked>(&mut self, members: &mut Slab<T>) -> Option<Ix> {
@@ -68,7 +75,7 @@ impl<const KIND: usize> List<KIND> {
         if self.head != self.tail
             && let Some(head) = self.pop_front(members)
         {
-            self.push_back(members, head);
+            self.push(Side::Back, members, head);
         }
     }
 
@@ -103,23 +110,44 @@ impl<const KIND: usize> List<KIND> {
 
     /// Makes `next` the one after `prev`, where either may be the end.
     fn join<T: Linked>(&mut self, members: &mut Slab<T>, prev: Ix, next: Ix) {
-        match at_mut(members, prev) {
-            Some(member) => member.links(KIND).next = next,
-            None => self.head = next,
+        if prev == NIL {
+            self.head = next;
+        } else if let Some(member) = at_mut(members, prev) {
+            member.links(KIND).next = next;
         }
-        match at_mut(members, next) {
-            Some(member) => member.links(KIND).prev = prev,
-            None => self.tail = prev,
+        if next == NIL {
+            self.tail = prev;
+        } else if let Some(member) = at_mut(members, next) {
+            member.links(KIND).prev = prev;
         }
     }
 }
 
-pub(super) fn at<T>(members: &Slab<T>, ix: Ix) -> Option<&T> {
-    members.get(ix as usize)
+/// What has to be there. Where it is not, the scheduler contradicts itself: a debug build stops, others leave out what
+/// cannot be done.
+#[track_caller]
+pub(super) fn there<T>(found: Option<T>) -> Option<T> {
+    debug_assert!(found.is_some(), "what has to be there is not");
+    found
 }
 
+/// One fewer of what there has to be one of.
+#[track_caller]
+pub(super) fn one_less(count: &mut u32) {
+    debug_assert!(*count > 0, "what has to be there is not");
+    *count = count.saturating_sub(1);
+}
+
+/// A member that has to be there.
+#[track_caller]
+pub(super) fn at<T>(members: &Slab<T>, ix: Ix) -> Option<&T> {
+    there(members.get(ix as usize))
+}
+
+/// A member that has to be there.
+#[track_caller]
 pub(super) fn at_mut<T>(members: &mut Slab<T>, ix: Ix) -> Option<&mut T> {
-    members.get_mut(ix as usize)
+    there(members.get_mut(ix as usize))
 }
 
 /// Puts `member` into the slab, which never comes to hold 4 billion of what is 30 bytes and more.
@@ -158,10 +186,10 @@ mod tests {
                     0 | 1 => {
                         let ix = insert(&mut nodes, Node(Links::NONE));
                         if what == 0 {
-                            list.push_back(&mut nodes, ix);
+                            list.push(Side::Back, &mut nodes, ix);
                             model.push_back(ix);
                         } else {
-                            list.push_front(&mut nodes, ix);
+                            list.push(Side::Front, &mut nodes, ix);
                             model.push_front(ix);
                         }
                     }

@@ -1,11 +1,14 @@
 //! What clients have asked for: the tasks that go on, and for a while those that have ended, with their results.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
-use super::links::Ix;
+use super::config::Config;
+use super::links::{Ix, NIL};
 use super::requests::Requests;
+use super::wheel::{Timer, Wheel};
 use crate::message::{Frame, Message};
 use crate::pool::protocol::{FailReason, RequestId};
 use crate::pool::time::Time;
@@ -48,11 +51,20 @@ struct Past {
 
 /// Limits, as in `Config`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) window: std::time::Duration,
-    pub(super) entries: usize,
-    pub(super) ttl: std::time::Duration,
-    pub(super) bytes: usize,
+struct Limits {
+    window: Duration,
+    entries: usize,
+    ttl: Duration,
+    bytes: usize,
+}
+
+/// What was forgotten.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Forgotten {
+    /// Whose request, if it was one, and not an answer only.
+    pub(super) client: Option<Ix>,
+    /// For want of room.
+    pub(super) early: bool,
 }
 
 /// Two queues, oldest first: the names, and the answers, of which there are as many or fewer, to the latest names.
@@ -67,14 +79,22 @@ pub(super) struct Memory {
     bytes: usize,
     /// The number of the entry after the last; it wraps, and tells entries apart because fewer are kept.
     next: u32,
+    /// Of the next forgetting.
+    timer: Ix,
 }
 
 impl Memory {
-    pub(super) fn new(limits: Limits) -> Self {
-        // More would not be told apart by their numbers.
-        let limits = Limits { entries: limits.entries.min(1 << 31), ..limits };
+    pub(super) fn new(config: &Config) -> Self {
+        let limits = Limits {
+            window: config.dedup_window,
+            // More would not be told apart by their numbers.
+            entries: config.dedup_entries.min(1 << 31),
+            ttl: config.result_ttl,
+            bytes: config.result_bytes,
+        };
         Self {
             limits,
+            timer: NIL,
             requests: Requests::default(),
             named: HashMap::default(),
             past: VecDeque::new(),
@@ -129,22 +149,21 @@ impl Memory {
         self.answers.get(self.answers.len().checked_sub(from_end)?)
     }
 
-    /// Forgets what is too old. Returns whether an answer, or a name, went before its time.
-    fn forget_answer(&mut self, now: Time) -> Option<bool> {
+    /// Forgets an answer, if one is too old or too much.
+    fn forget_answer(&mut self, now: Time) -> Option<Forgotten> {
         let oldest = self.past.get(self.past.len() - self.answers.len())?;
         let old = now.since(oldest.at) >= self.limits.ttl;
         if !old && self.bytes <= self.limits.bytes {
             return None;
         }
         self.bytes -= self.answers.pop_front()?.size();
-        Some(!old)
+        Some(Forgotten { client: None, early: !old })
     }
 
-    /// One step of forgetting: `None` when there is nothing more to forget. The client whose request was forgotten, if
-    /// one was; and whether that was before its time.
-    pub(super) fn forget(&mut self, now: Time) -> Option<(Option<Ix>, bool)> {
-        if let Some(early) = self.forget_answer(now) {
-            return Some((None, early));
+    /// One step of forgetting: `None` when there is nothing more to forget.
+    pub(super) fn forget(&mut self, now: Time) -> Option<Forgotten> {
+        if let Some(forgotten) = self.forget_answer(now) {
+            return Some(forgotten);
         }
         let old = now.since(self.past.front()?.at) >= self.limits.window;
         if !old && self.past.len() <= self.limits.entries {
@@ -163,7 +182,7 @@ impl Memory {
         {
             self.named.remove(&*name);
         }
-        Some((Some(past.client), !old))
+        Some(Forgotten { client: Some(past.client), early: !old })
     }
 
     /// Whether so much is too much that it is worth forgetting. What is forgotten has not been looked at for long, and
@@ -174,10 +193,25 @@ impl Memory {
     }
 
     /// When the oldest gets too old.
-    pub(super) fn next_forgetting(&self) -> Option<Time> {
+    fn next_forgetting(&self) -> Option<Time> {
         let name = self.past.front()?.at + self.limits.window;
         let answer = self.past.get(self.past.len() - self.answers.len());
         Some(answer.map_or(name, |past| name.min(past.at + self.limits.ttl)))
+    }
+
+    /// Sets the timer, unless it is set, or there is nothing to forget.
+    pub(super) fn forget_later(&mut self, now: Time, wheel: &mut Wheel) {
+        if self.timer == NIL
+            && let Some(at) = self.next_forgetting()
+        {
+            // Not for each: those that follow within a second go together.
+            self.timer = wheel.set(at.max(now + Duration::from_secs(1)), Timer::Memory);
+        }
+    }
+
+    /// The timer has fired.
+    pub(super) fn is_due(&mut self) {
+        self.timer = NIL;
     }
 
     #[cfg(test)]

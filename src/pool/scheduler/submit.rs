@@ -5,13 +5,12 @@ use std::time::Duration;
 use super::Action;
 use super::Scheduler;
 use super::clients::{Client, OPERATOR};
-use super::config::OVERHEAD;
-use super::links::Ix;
+use super::links::{Ix, Side};
 use super::memory::{Answer, Known};
-use super::queue::Queue;
+use super::queues::Room;
 use super::task::{End, Extra, Place, Task};
 use crate::message::{Frame, Message};
-use crate::pool::policy::{LEVELS, Overflow};
+use crate::pool::policy::LEVELS;
 use crate::pool::protocol::{
     FailReason, FromClient, MAX_NAME, RejectReason, RequestId, Session, SubmitOptions, ToClient,
 };
@@ -32,7 +31,6 @@ struct Request {
     client: Ix,
     id: RequestId,
     queue: Ix,
-    class: u16,
     options: SubmitOptions,
     body: Message,
 }
@@ -40,9 +38,9 @@ struct Request {
 impl Scheduler {
     pub(super) fn on_client(&mut self, session: Session, said: FromClient) {
         match said {
-            FromClient::Hello { client } => self.client_says_hello(session, client),
+            FromClient::Hello { client } => self.clients.says_hello(session, client, &mut self.wheel),
             FromClient::Submit { id, queue, options, body } => {
-                let client = self.client_of(session);
+                let client = self.clients.of(session);
                 self.submit(session, client, id, &queue, options, body);
             }
             FromClient::Nonsense { id } => self.reject(session, id, RejectReason::Invalid, Duration::ZERO),
@@ -75,11 +73,11 @@ impl Scheduler {
             self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
             return;
         }
-        if let Some(groups) = self.topics.get(queue).cloned() {
-            self.publish(session, client, id, &groups, options, body);
+        if let Some(queues) = self.queues.topic(queue) {
+            self.publish(session, client, id, &queues, options, body);
             return;
         }
-        let Some(queue_ix) = self.queue_named(queue, self.config.on_demand) else {
+        let Some(queue_ix) = self.queue_for(queue) else {
             self.reject(session, id, RejectReason::UnknownQueue, Duration::ZERO);
             return;
         };
@@ -89,14 +87,15 @@ impl Scheduler {
             self.repeat(session, client, id, &options, known);
             return;
         }
-        let Some(class) = self.class_for(queue_ix, std::mem::take(&mut options.tags)) else {
-            self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
-            return;
-        };
-        if self.admit(session, id, queue_ix, body.footprint()) {
-            self.accept(Request { session, client, id, queue: queue_ix, class, options, body });
+        if self.admit(session, id, &[queue_ix], &options.tags, body.footprint()) {
+            self.accept(Request { session, client, id, queue: queue_ix, options, body });
             self.dispatch(queue_ix);
         }
+    }
+
+    /// The queue of this name, made if that is allowed.
+    pub(super) fn queue_for(&mut self, name: &Frame) -> Option<Ix> {
+        if self.config.on_demand { self.queues.named(name) } else { self.queues.find(name) }
     }
 
     /// A submission to a topic is one to each of its queues, or is refused by all. Nobody could tell whose result is
@@ -106,7 +105,7 @@ impl Scheduler {
         session: Session,
         client: Ix,
         id: RequestId,
-        groups: &[Ix],
+        queues: &[Ix],
         mut options: SubmitOptions,
         body: Message,
     ) {
@@ -114,28 +113,23 @@ impl Scheduler {
             self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
             return;
         }
-        let mut fresh = Vec::new();
-        for queue in groups.iter().copied() {
-            let known = options.dedup.as_ref().and_then(|name| self.memory.named(queue, name));
-            let Some(class) = self.class_for(queue, options.tags.clone()) else {
-                self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
-                return;
-            };
-            if known.is_none() {
-                fresh.push((queue, class));
-            } else if let Some(queue) = self.queue_mut(queue) {
-                queue.counters.repeated += 1;
-            }
-        }
-        if !fresh.iter().all(|(queue, _)| self.admit(session, id, *queue, body.footprint())) {
+        let knows =
+            |queue: &Ix| options.dedup.as_ref().is_some_and(|name| self.memory.named(*queue, name).is_some());
+        let (known, fresh): (Vec<Ix>, Vec<Ix>) = queues.iter().copied().partition(knows);
+        if !self.admit(session, id, &fresh, &options.tags, body.footprint()) {
             return;
         }
         if std::mem::take(&mut options.ack) {
             self.tell_client(session, ToClient::Accept { id });
         }
-        for (queue, class) in fresh {
+        for queue in known {
+            if let Some(queue) = self.queues.get_mut(queue) {
+                queue.repeated();
+            }
+        }
+        for queue in fresh {
             let (options, body) = (options.clone(), body.clone());
-            self.accept(Request { session, client, id, queue, class, options, body });
+            self.accept(Request { session, client, id, queue, options, body });
             self.dispatch(queue);
         }
         // Its id stands for none of them: whoever repeats it is known, and whoever cancels it cancels nothing.
@@ -151,85 +145,90 @@ impl Scheduler {
         if tags.is_empty() {
             return Some(0);
         }
-        let (class, new) = self.queue_mut(queue_ix)?.class_for(tags)?;
-        if new {
-            let members: Vec<Ix> = self.queue(queue_ix)?.workers().collect();
-            for worker in members {
-                self.join_class(worker, queue_ix, class);
-            }
+        let queue = self.queues.get_mut(queue_ix)?;
+        if let Some(class) = queue.find_class(&tags) {
+            return Some(class);
+        }
+        let class = queue.make_class(tags);
+        let members: Vec<Ix> = queue.workers().collect();
+        for worker in members {
+            self.join_class(worker, queue_ix, class);
         }
         Some(class)
     }
 
-    /// Whether there is room for one more, or room is made.
-    fn admit(&mut self, session: Session, id: RequestId, queue_ix: Ix, bytes: usize) -> bool {
-        let full = self.taken.saturating_add(bytes + OVERHEAD) > self.config.max_memory;
-        let Some(queue) = self.queue_mut(queue_ix) else { return false };
-        if full {
-            queue.counters.rejected += 1;
-            let after = retry_after(queue);
-            self.reject(session, id, RejectReason::QueueFull, after);
-            return false;
-        }
-        if !queue.is_full(bytes) {
-            return true;
-        }
-        match queue.policy.overflow {
-            Overflow::Reject => {
-                queue.counters.rejected += 1;
-                let after = retry_after(queue);
+    /// Whether each of these queues takes a task of so many bytes that needs these tags. If one does not, the client is
+    /// told, and nothing else has happened; if all do, there is room in all of them from now on.
+    fn admit(
+        &mut self,
+        session: Session,
+        id: RequestId,
+        queues: &[Ix],
+        tags: &[Frame],
+        bytes: usize,
+    ) -> bool {
+        let full = self.tasks.taken_with(queues.len(), bytes) > self.config.max_memory;
+        for ix in queues {
+            let Some(queue) = self.queues.get_mut(*ix) else { return false };
+            if !queue.may_need(tags) {
+                self.reject(session, id, RejectReason::Invalid, Duration::ZERO);
+                return false;
+            }
+            if full || queue.room(bytes) == Room::None {
+                let after = queue.refused();
                 self.reject(session, id, RejectReason::QueueFull, after);
                 return false;
             }
-            Overflow::Block => {
-                if !queue.stopped.contains(&session) {
-                    queue.stopped.push(session);
-                    self.stop_client(session);
-                }
-            }
-            Overflow::DropOldest => {
-                while let Some(queue) = self.queue(queue_ix)
-                    && queue.is_full(bytes)
-                    && let Some(oldest) = self.oldest(queue)
-                {
-                    self.end_waiting_task(oldest, End::Failed(FailReason::Dropped));
-                }
-                // The others are delayed, or wait for their keys.
-                if let Some(queue) = self.queue_mut(queue_ix)
-                    && queue.is_full(bytes)
-                {
-                    queue.counters.rejected += 1;
-                    let after = retry_after(queue);
-                    self.reject(session, id, RejectReason::QueueFull, after);
-                    return false;
-                }
-            }
+        }
+        for ix in queues {
+            self.make_room(session, *ix, bytes);
         }
         true
     }
 
-    /// The oldest of those that are first in their lines.
-    pub(super) fn oldest(&self, queue: &Queue) -> Option<Ix> {
-        let heads = queue.classes.iter().flat_map(|class| {
-            let parked = (0..).map_while(|index| class.parked(crate::pool::strategy::Seat::new(index)));
-            let others = parked.filter_map(super::links::List::front).chain(class.solo.front());
-            class.levels.heads(&self.flows).chain(others)
-        });
-        heads.min_by_key(|ix| self.tasks.get(*ix).map(|task| (task.submitted, task.serial)))
+    /// A queue has room again for those whom it had stopped.
+    pub(super) fn let_go_on(&mut self, sessions: &[Session]) {
+        for session in sessions {
+            if self.clients.go_on(*session) {
+                self.out.push(Action::ResumeReading(*session));
+            }
+        }
+    }
+
+    /// What it takes that a queue has room for one more.
+    fn make_room(&mut self, session: Session, queue_ix: Ix, bytes: usize) {
+        let Some(queue) = self.queues.get_mut(queue_ix) else { return };
+        match queue.room(bytes) {
+            Room::Free | Room::None => {}
+            Room::Stop => {
+                if queue.stop(session) && self.clients.stop(session) {
+                    self.out.push(Action::StopReading(session));
+                }
+            }
+            Room::Drop => {
+                while let Some(queue) = self.queues.get(queue_ix)
+                    && queue.is_full(bytes)
+                    && let Some(oldest) = self.queues.oldest(&self.tasks, queue)
+                {
+                    self.end_waiting_task(oldest, End::Failed(FailReason::Dropped));
+                }
+            }
+        }
     }
 
     fn accept(&mut self, request: Request) {
-        let Request { session, client, id, queue: queue_ix, class, options, mut body } = request;
+        let Request { session, client, id, queue: queue_ix, mut options, mut body } = request;
         let now = self.now;
+        let Some(class) = self.class_for(queue_ix, std::mem::take(&mut options.tags)) else { return };
         if self.tasks.slab.len() >= SOON {
             body.shrink();
             body.detach();
         }
-        let Some(queue) = self.queues.get_mut(queue_ix as usize) else { return };
-        queue.counters.accepted += 1;
+        let Some(queue) = self.queues.get_mut(queue_ix) else { return };
+        queue.accepted();
         self.totals.accepted += 1;
-        self.taken += body.footprint() + OVERHEAD;
-        let budget = options.budget.or(queue.policy.ttl);
+        let policy = queue.policy();
+        let budget = options.budget.or(policy.ttl);
         let (key, dedup) = (options.key.map(|key| *key), options.dedup.map(|name| *name));
         let named = dedup.clone();
         let extra =
@@ -243,7 +242,7 @@ impl Scheduler {
             client,
             queue: queue_ix,
             class,
-            level: options.priority.unwrap_or(queue.policy.priority).min(LEVELS - 1),
+            level: options.priority.unwrap_or(policy.priority).min(LEVELS - 1),
             no_reply: options.no_reply,
             ..Task::default()
         });
@@ -251,18 +250,16 @@ impl Scheduler {
         if let Some(parent) = options.trace
             && let Some(task) = self.tasks.get_mut(ix)
         {
-            task.extra().trace = Some(Trace::accepted(parent, &queue.name, number));
+            task.extra().trace = Some(Trace::accepted(parent, queue.name(), number));
         }
-        tracing::trace!(task = number, queue = ?queue.name, "accepted");
+        tracing::trace!(task = number, queue = ?queue.name(), "accepted");
         if client != OPERATOR {
             self.memory.add_request(client, id, ix);
         }
         if let Some(name) = named {
             self.memory.add_named(queue_ix, name, ix);
         }
-        if let Some(owner) = self.clients.get_mut(client) {
-            owner.tasks.push_back(&mut self.tasks.slab, ix);
-        }
+        self.clients.own(client, &mut self.tasks, ix);
         if options.ack {
             self.tell_client(session, ToClient::Accept { id });
         }
@@ -270,7 +267,7 @@ impl Scheduler {
         if options.delay > Duration::ZERO {
             self.put_aside(ix, Place::Delayed, options.delay);
         } else {
-            self.line_up(ix, false);
+            self.queues.line_up(&mut self.tasks, ix, Side::Back);
             self.arm(ix);
         }
     }
@@ -282,10 +279,9 @@ impl Scheduler {
             && self.is_crowded(ix)
             && self.memory.request(client, id).is_none()
         {
-            let queue = self.tasks.get(ix).map(|task| task.queue);
-            if let Some(queue) = queue.and_then(|queue| self.queue_mut(queue)) {
-                queue.counters.rejected += 1;
-                let after = retry_after(queue);
+            let Some(task) = self.tasks.get(ix) else { return };
+            if let Some(queue) = self.queues.get_mut(task.queue) {
+                let after = queue.refused();
                 self.reject(session, id, RejectReason::QueueFull, after);
             }
             return;
@@ -302,10 +298,10 @@ impl Scheduler {
                 if new && !options.no_reply {
                     task.extra().others.push((client, id));
                     self.memory.add_request(client, id, ix);
-                    self.mention(client);
+                    self.clients.mention(client);
                 }
-                if let Some(queue) = self.queue_mut(queue) {
-                    queue.counters.repeated += 1;
+                if let Some(queue) = self.queues.get_mut(queue) {
+                    queue.repeated();
                 }
             }
             Known::Ended(number) => {
@@ -327,23 +323,16 @@ impl Scheduler {
     /// Puts back what had been given up: a new task that nobody waits for.
     pub(super) fn revive(&mut self, queue: Ix, letter: super::DeadLetter) {
         let super::DeadLetter { body, key, priority, tags, .. } = letter;
-        let Some(class) = self.class_for(queue, tags) else { return };
         let key = key.map(Box::new);
         let options =
-            SubmitOptions { no_reply: true, key, priority: Some(priority), ..SubmitOptions::default() };
-        self.accept(Request {
-            session: Session(u64::MAX),
-            client: OPERATOR,
-            id: 0,
-            queue,
-            class,
-            options,
-            body,
-        });
+            SubmitOptions { no_reply: true, key, priority: Some(priority), tags, ..SubmitOptions::default() };
+        let session = Session(u64::MAX);
+        self.accept(Request { session, client: OPERATOR, id: 0, queue, options, body });
     }
 
     fn cancel(&mut self, session: Session, id: RequestId) {
-        let Some(client) = self.client_sessions.get(&session).copied() else { return };
+        // What has never been, or has ended meanwhile, is nothing to cancel.
+        let Some(client) = self.clients.find(session) else { return };
         let Some(Known::Task(ix)) = self.memory.request(client, id) else { return };
         let Some(task) = self.tasks.get_mut(ix) else { return };
         let end = End::Failed(FailReason::Cancelled);
@@ -353,7 +342,7 @@ impl Scheduler {
             task.extra().others.retain(|other| *other != (client, id));
             self.memory.remove_request(client, id);
             self.tell_answer(client, id, Answer::Failed(FailReason::Cancelled, Frame::new()));
-            self.unmention(client);
+            self.clients.unmention(client);
         } else if let Some(heir) = self.heir(ix) {
             self.hand_over(ix, heir);
         } else if in_flight {
@@ -379,27 +368,23 @@ impl Scheduler {
         let told = !std::mem::take(&mut task.no_reply);
         let owner = std::mem::replace(&mut task.client, heir);
         let old = std::mem::replace(&mut task.request, request);
-        if let Some(client) = self.clients.get_mut(owner) {
-            client.tasks.remove(&mut self.tasks.slab, ix);
-        }
-        if let Some(client) = self.clients.get_mut(heir) {
-            client.tasks.push_back(&mut self.tasks.slab, ix);
-        }
+        self.clients.disown(owner, &mut self.tasks, ix);
+        self.clients.own(heir, &mut self.tasks, ix);
         self.memory.remove_request(owner, old);
         if told {
             self.tell_answer(owner, old, Answer::Failed(FailReason::Cancelled, Frame::new()));
         }
-        self.unmention(heir);
-        self.forget_client(owner);
+        self.clients.unmention(heir);
+        self.clients.forget(owner);
     }
 
     /// Cancels what a client that is gone was waiting for: not what somebody else waits for, too, and not what nobody
     /// was to be told of.
     pub(super) fn cancel_all(&mut self, client: Ix) {
         let Some(owner) = self.clients.get(client) else { return };
-        let tasks: Vec<Ix> = owner.tasks.iter(&self.tasks.slab).collect();
-        for ix in tasks {
-            let Some(task) = self.tasks.get(ix) else { continue };
+        for ix in owner.tasks(&self.tasks) {
+            // It may have expired while those before it were cancelled.
+            let Some(task) = self.tasks.peek(ix) else { continue };
             let wanted = task.no_reply || task.extra.as_ref().is_some_and(|extra| !extra.others.is_empty());
             let (queue, in_flight) = (task.queue, task.in_flight());
             let end = End::Failed(FailReason::Cancelled);
@@ -423,37 +408,4 @@ fn is_valid(queue: &Frame, options: &mut SubmitOptions) -> bool {
     options.priority.is_none_or(|priority| priority < LEVELS)
         && options.tags.len() <= MAX_TAGS
         && std::iter::once(queue).chain(names).all(|name| (1..=MAX_NAME).contains(&name.len()))
-}
-
-/// When a part of the queue should have gone.
-fn retry_after(queue: &Queue) -> Duration {
-    let nanos = queue.pace * (queue.waiting as f64 / 8.0).max(1.0);
-    let known = queue.pace > 0.0;
-    let wait = Duration::from_nanos(if known { nanos as u64 } else { 1_000_000_000 });
-    wait.clamp(Duration::from_millis(10), Duration::from_secs(30))
-}
-
-impl Scheduler {
-    fn stop_client(&mut self, session: Session) {
-        let client = self.client_sessions.get(&session).copied();
-        if let Some(client) = client.and_then(|client| self.clients.get_mut(client)) {
-            client.stops += 1;
-            if client.stops == 1 {
-                self.out.push(Action::StopReading(session));
-            }
-        }
-    }
-
-    /// A queue has room again.
-    pub(super) fn resume_clients(&mut self, sessions: &[Session]) {
-        for session in sessions {
-            let client = self.client_sessions.get(session).copied();
-            if let Some(client) = client.and_then(|client| self.clients.get_mut(client)) {
-                client.stops = client.stops.saturating_sub(1);
-                if client.stops == 0 {
-                    self.out.push(Action::ResumeReading(*session));
-                }
-            }
-        }
-    }
 }

@@ -11,6 +11,7 @@
 
 use slab::Slab;
 
+use super::config::OVERHEAD;
 use super::links::{Ix, Linked, Links, NIL, at, at_mut, insert};
 use crate::message::{Frame, Message};
 use crate::pool::protocol::{FailReason, Lease, RequestId, TaskId};
@@ -142,18 +143,21 @@ impl Linked for Task {
 pub(super) struct Tasks {
     pub(super) slab: Slab<Task>,
     serial: u32,
+    /// What they take, in bytes; see [`Config::max_memory`](super::Config::max_memory).
+    taken: usize,
     /// Makes the ids of two lives of a broker different, so that a worker's answer to the last life means nothing.
     salt: u64,
 }
 
 impl Tasks {
     pub(super) fn new(salt: u64) -> Self {
-        Self { slab: Slab::new(), serial: 0, salt }
+        Self { slab: Slab::new(), serial: 0, taken: 0, salt }
     }
 
     pub(super) fn insert(&mut self, mut task: Task) -> Ix {
         self.serial = self.serial.wrapping_add(1);
         task.serial = self.serial;
+        self.taken += task.body.footprint() + OVERHEAD;
         insert(&mut self.slab, task)
     }
 
@@ -165,13 +169,30 @@ impl Tasks {
         at_mut(&mut self.slab, ix)
     }
 
-    pub(super) fn remove(&mut self, ix: Ix) -> Option<Task> {
-        self.slab.try_remove(ix as usize)
+    pub(super) fn remove(&mut self, ix: Ix) {
+        let Some(task) = self.get(ix) else { return };
+        self.taken -= task.body.footprint() + OVERHEAD;
+        self.slab.remove(ix as usize);
+    }
+
+    /// One that may have ended meanwhile.
+    pub(super) fn peek(&self, ix: Ix) -> Option<&Task> {
+        self.slab.get(ix as usize)
+    }
+
+    /// What so many more of this size would make all of them take.
+    pub(super) fn taken_with(&self, count: usize, bytes: usize) -> usize {
+        self.taken.saturating_add((bytes + OVERHEAD).saturating_mul(count))
+    }
+
+    #[cfg(test)]
+    pub(super) const fn taken(&self) -> usize {
+        self.taken
     }
 
     /// The name of the task there.
     pub(super) fn id(&self, ix: Ix) -> TaskId {
-        let serial = self.get(ix).map_or(0, |task| task.serial);
+        let serial = self.peek(ix).map_or(0, |task| task.serial);
         TaskId((u64::from(serial) << 32 | u64::from(ix)) ^ self.salt)
     }
 
@@ -179,7 +200,7 @@ impl Tasks {
     pub(super) fn find(&self, id: TaskId) -> Option<Ix> {
         let plain = id.0 ^ self.salt;
         let ix = plain as u32;
-        self.get(ix).filter(|task| task.serial == (plain >> 32) as u32).map(|_| ix)
+        self.peek(ix).filter(|task| task.serial == (plain >> 32) as u32).map(|_| ix)
     }
 
     /// Where the task of this lease is, if `worker` holds it.

@@ -7,7 +7,7 @@
 
 use slab::Slab;
 
-use super::links::{Ix, Linked, Links, List, NIL, at, insert};
+use super::links::{Ix, Linked, Links, List, NIL, Side, at, at_mut, insert};
 use crate::pool::time::Time;
 
 const TICK: u64 = 1_000_000;
@@ -23,6 +23,8 @@ pub(super) enum Timer {
     Task(Ix),
     /// A heartbeat is due from and to this worker.
     Worker(Ix),
+    /// This worker has rested from this queue.
+    Rest(Ix, Ix),
     /// The client has been away for long enough.
     Client(Ix),
     /// The queue's rate allows the next task.
@@ -84,7 +86,7 @@ impl Wheel {
     /// Takes a timer back, and leaves [`NIL`] in place of its handle. [`NIL`] is no timer.
     pub(super) fn cancel(&mut self, handle: &mut Ix) {
         let ix = std::mem::replace(handle, NIL);
-        if at(&self.nodes, ix).is_some() {
+        if ix != NIL && at(&self.nodes, ix).is_some() {
             self.unlink(ix);
             self.nodes.remove(ix as usize);
         }
@@ -137,7 +139,7 @@ impl Wheel {
 
     fn place(&mut self, ix: Ix) {
         let now = self.tick;
-        let Some(node) = self.nodes.get_mut(ix as usize) else { return };
+        let Some(node) = at_mut(&mut self.nodes, ix) else { return };
         let highest = u64::BITS - (node.tick ^ now).leading_zeros();
         let level = (highest.saturating_sub(1) / BITS).min(LEVELS as u32 - 1);
         let slot = (node.tick >> (BITS * level)) as usize % SLOTS;
@@ -145,7 +147,7 @@ impl Wheel {
         if let Some(level) = self.levels.get_mut(level as usize)
             && let Some(list) = level.slots.get_mut(slot)
         {
-            list.push_back(&mut self.nodes, ix);
+            list.push(Side::Back, &mut self.nodes, ix);
             level.occupied |= 1 << slot;
         }
     }

@@ -6,13 +6,13 @@ use super::{Candidates, Seat, Strategy, TaskInfo};
 /// and when it is given a task and stays available.
 #[derive(Debug, Default)]
 pub(super) struct Lru {
-    links: Vec<Link>,
-    ends: Link,
+    links: Vec<Neighbours>,
+    ends: Neighbours,
 }
 
 /// Indices plus one, so that the default is none; of the ends, the last and the first.
 #[derive(Debug, Default, Clone, Copy)]
-struct Link {
+struct Neighbours {
     prev: u32,
     next: u32,
 }
@@ -31,7 +31,7 @@ impl Lru {
 
     fn push(&mut self, index: usize) {
         if self.links.len() <= index {
-            self.links.resize(index + 1, Link::default());
+            self.links.resize(index + 1, Neighbours::default());
         }
         let (last, number) = (self.ends.prev, index as u32 + 1);
         self.join(last, number);
@@ -40,7 +40,7 @@ impl Lru {
 
     fn remove(&mut self, index: usize) {
         let Some(link) = self.links.get_mut(index) else { return };
-        let Link { prev, next } = std::mem::take(link);
+        let Neighbours { prev, next } = std::mem::take(link);
         // Alone in the list, or in none: only the ends can tell.
         if prev == 0 && next == 0 && self.ends.next != index as u32 + 1 {
             return;
@@ -53,7 +53,7 @@ impl Lru {
         self.link(next).prev = prev;
     }
 
-    fn link(&mut self, number: u32) -> &mut Link {
+    fn link(&mut self, number: u32) -> &mut Neighbours {
         match number.checked_sub(1).and_then(|index| self.links.get_mut(index as usize)) {
             Some(link) => link,
             None => &mut self.ends,

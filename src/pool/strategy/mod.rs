@@ -7,6 +7,7 @@
 mod bits;
 mod candidates;
 mod consistent_hash;
+mod custom;
 mod estimate;
 mod exclusive;
 mod hash_shard;
@@ -28,6 +29,8 @@ use std::sync::Arc;
 pub use candidates::{Candidates, Member, Seat, TaskInfo};
 
 /// Chooses a worker for a task.
+///
+/// One that panics is used no more: from then on, any available worker gets the next task.
 ///
 /// Only [`Strategy::pick`] must be written; the other methods tell what changed, for strategies that keep an order of
 /// their own. One instance serves the tasks of one queue that need the same tags.
@@ -96,7 +99,7 @@ impl Chooser {
     pub(crate) fn make(&self, seed: u64) -> Box<dyn Strategy> {
         match self {
             Self::Named(name) => name.make(seed),
-            Self::Custom(make) => make(seed),
+            Self::Custom(make) => Box::new(custom::Custom::new(|| make(seed))),
         }
     }
 

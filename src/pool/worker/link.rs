@@ -16,6 +16,7 @@ use crate::endpoint::Endpoint;
 use crate::error::ConnectError;
 use crate::message::Message;
 use crate::patterns::{PeerId, Router, RouterEvent};
+use crate::pool::caught::caught;
 use crate::pool::job::{Given, Job, Origin, TaskLost};
 use crate::pool::protocol::{FromWorker, Lease, Nack, TaskId, ToWorker, WorkerHello};
 use crate::pool::wire::{Names, decode_to_worker, encode_from_worker, parse};
@@ -31,7 +32,7 @@ const LIVENESS: u32 = 3;
 #[derive(Debug)]
 pub(in crate::pool) struct Link {
     router: Router,
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
     shelf: Arc<Shelf>,
     /// The last task has ended, of those that a worker that drains still has.
     idle: Notify,
@@ -43,7 +44,7 @@ pub(in crate::pool) struct Link {
 }
 
 #[derive(Debug)]
-struct State {
+struct LinkState {
     broker: Option<PeerId>,
     running: HashMap<TaskId, Job>,
     /// Tasks that run no longer, and whose answer is not on its way yet.
@@ -53,7 +54,7 @@ struct State {
     meter: Meter,
 }
 
-impl State {
+impl LinkState {
     fn is_idle(&self) -> bool {
         self.running.is_empty() && self.answering == 0
     }
@@ -66,7 +67,8 @@ impl Link {
             meter.prefetch = tasks;
         }
         let reports = AtomicBool::new(meter.prefetch > 0);
-        let state = State { broker: None, running: HashMap::new(), answering: 0, owed: Vec::new(), meter };
+        let state =
+            LinkState { broker: None, running: HashMap::new(), answering: 0, owed: Vec::new(), meter };
         Arc::new(Self {
             router,
             state: Mutex::new(state),
@@ -82,7 +84,7 @@ impl Link {
         self.router.connect(endpoint).await
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -103,9 +105,11 @@ impl Link {
         self.auto.then(Instant::now)
     }
 
-    /// A task that was taken then is done; from time to time, the broker is asked how far away it is.
-    fn measure(&self, begun: Option<Instant>) {
-        let Some(begun) = begun else { return };
+    /// A task that was taken then is answered; from time to time, the broker is asked how far away it is.
+    fn measure(&self, begun: Option<Instant>, answer: &FromWorker) {
+        // To give a task back is no work, and says nothing about how long that takes.
+        let unworked = matches!(answer, FromWorker::Nack(_, Nack::Release | Nack::Defer { .. }));
+        let Some(begun) = begun.filter(|_| !unworked) else { return };
         let ask = self.state().meter.ran(begun.elapsed());
         if ask {
             self.say(FromWorker::Ping);
@@ -154,7 +158,7 @@ impl Link {
         answer: FromWorker,
         begun: Option<Instant>,
     ) -> Result<(), TaskLost> {
-        self.measure(begun);
+        self.measure(begun, &answer);
         let broker = self.finish(lease)?;
         let mut unsent = Unsent { link: self, lease, armed: true };
         let sent = match broker {
@@ -216,7 +220,8 @@ impl Link {
             (state.broker, std::mem::take(&mut state.owed))
         };
         for (lease, answer) in owed {
-            self.send_or_owe(broker, lease, answer);
+            // What is dropped here may be the last of a handler's result.
+            let _ = caught(|| self.send_or_owe(broker, lease, answer));
         }
     }
 }

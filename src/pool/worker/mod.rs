@@ -20,12 +20,12 @@ pub(super) use link::Link;
 pub use prefetch::Prefetch;
 pub use task::Task;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointError};
 use crate::error::RecvError;
 use crate::message::Frame;
 use crate::pool::client::JoinError;
-use crate::pool::link as socket;
 use crate::pool::protocol::WorkerHello;
+use crate::pool::socket;
 use link::Io;
 use shelf::Shelf;
 
@@ -35,15 +35,14 @@ use shelf::Shelf;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use sinew::pool::{Broker, Client, Failure, Job, Worker};
 /// let broker = Broker::builder().bind("tcp://127.0.0.1:0").start().await?;
-/// let address = broker.endpoints()[0].to_string();
 ///
-/// let worker = Worker::connect([&address]).queue("length").capacity(8);
+/// let worker = Worker::connect(broker.endpoints()).queue("length").capacity(8);
 /// tokio::spawn(worker.serve(|job: Job| async move {
 ///     let text = job.body().to_str()?; // an error is a failure: tried again, by the rules of the queue
 ///     Ok::<_, Failure>(text.len().to_string())
 /// }));
 ///
-/// let client = Client::connect([&address]).await?;
+/// let client = Client::connect(broker.endpoints()).await?;
 /// assert_eq!(client.call("length", "hello").await?, "5");
 /// # Ok(()) }
 /// ```
@@ -66,7 +65,7 @@ pub struct Worker;
 #[derive(Debug, Clone)]
 #[must_use = "a worker does nothing until `serve` or `pull`"]
 pub struct WorkerBuilder {
-    brokers: Vec<String>,
+    brokers: Result<Vec<Endpoint>, EndpointError>,
     hello: WorkerHello,
     prefetch: Prefetch,
     io_thread: Option<bool>,
@@ -74,10 +73,17 @@ pub struct WorkerBuilder {
 
 impl Worker {
     /// A worker of all these brokers; each may give it as many tasks as its capacity.
-    pub fn connect<E: Into<String>>(brokers: impl IntoIterator<Item = E>) -> WorkerBuilder {
+    pub fn connect<E>(brokers: impl IntoIterator<Item = E>) -> WorkerBuilder
+    where
+        E: TryInto<Endpoint>,
+        EndpointError: From<E::Error>,
+    {
         let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
         WorkerBuilder {
-            brokers: brokers.into_iter().map(Into::into).collect(),
+            brokers: brokers
+                .into_iter()
+                .map(|broker| broker.try_into().map_err(EndpointError::from))
+                .collect(),
             hello: WorkerHello { name: name.into(), capacity: 1, weight: 1.0, ..WorkerHello::default() },
             prefetch: Prefetch::Fixed(0),
             io_thread: None,
@@ -152,11 +158,10 @@ impl WorkerBuilder {
     }
 
     fn start(self) -> Result<PullWorker, JoinError> {
-        if self.brokers.is_empty() {
+        let endpoints = self.brokers?;
+        if endpoints.is_empty() {
             return Err(JoinError::NoBroker);
         }
-        let endpoints: Vec<Endpoint> =
-            self.brokers.iter().map(|broker| broker.as_str().try_into()).collect::<Result<_, _>>()?;
         endpoints.iter().try_for_each(Endpoint::check_connect)?;
         let own = self
             .io_thread
@@ -234,7 +239,7 @@ impl PullWorker {
     ///
     /// [`Empty`](RecvError::Empty), or if the worker drains.
     pub fn try_recv(&mut self) -> Result<Task, RecvError> {
-        self.shelf.try_take().map_err(|closed| if closed { RecvError::Closed } else { RecvError::Empty })
+        self.shelf.try_take()
     }
 
     /// The next task, if one comes in time.

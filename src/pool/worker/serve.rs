@@ -1,26 +1,27 @@
 //! A worker that calls a function for each task.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::task::Poll;
 
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::WorkerBuilder;
 use super::shelf::Shelf;
 use super::task::Task;
 use crate::message::Message;
+use crate::pool::caught::caught_future;
 use crate::pool::client::JoinError;
-use crate::pool::job::{Failure, Job, crash};
+use crate::pool::job::{Failure, Job};
 use crate::pool::protocol::Nack;
 
 impl WorkerBuilder {
     /// Calls `handler` for each task, as many at a time as its capacity, until the process is told to end (SIGTERM):
     /// then it takes no more, finishes those that run, and returns. Another SIGTERM changes nothing.
     ///
-    /// A handler that panics has crashed its task, which counts against the task, and does not end the worker. One
-    /// whose task is cancelled, or past its deadline, is dropped at its next `await`. One that computes for long, or
-    /// blocks, keeps its thread from other handlers: give it to [`tokio::task::spawn_blocking`].
+    /// A handler that panics has crashed its task, which counts against the task, and does not end the worker; so has
+    /// one whose result or error panics when it is converted. One whose task is cancelled, or past its deadline, is
+    /// dropped at its next `await`. One that computes for long, or blocks, keeps its thread from other handlers: give it
+    /// to [`tokio::task::spawn_blocking`].
     ///
     /// # Errors
     ///
@@ -84,15 +85,20 @@ where
     E: Into<Failure>,
 {
     while let Some(task) = shelf.take().await {
-        let outcome = run(&task, handler).await;
-        // The broker may have taken it back meanwhile, and knows.
-        let _ = match outcome {
-            Ok(result) => task.done(result).await,
-            Err(nack) => task.nack(nack).await,
+        let answered = async {
+            let outcome = caught_future(run(&task, handler)).await;
+            // The broker may have taken it back meanwhile, and knows.
+            let _ = match outcome.unwrap_or_else(|error| Err(Nack::Crash { error })) {
+                Ok(result) => task.done(result).await,
+                Err(nack) => task.nack(nack).await,
+            };
         };
+        // That a result panics when it is dropped is no reason to take no more tasks.
+        let _ = caught_future(answered).await;
     }
 }
 
+/// All that is the user's: the handler, what it gives, and its end where it is cancelled.
 async fn run<H, F, M, E>(task: &Task, handler: &H) -> Result<Message, Nack>
 where
     H: Fn(Job) -> F,
@@ -101,24 +107,11 @@ where
     E: Into<Failure>,
 {
     let job = task.job();
-    let mut handling = std::pin::pin!(async { handler(job.clone()).await });
-    // What a handler leaves half-done when it panics is its own.
-    let caught = std::future::poll_fn(|cx| {
-        let poll = || task.span().in_scope(|| handling.as_mut().poll(cx));
-        match std::panic::catch_unwind(AssertUnwindSafe(poll)) {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(crash(&*panic))),
-        }
-    });
-    let outcome = tokio::select! {
+    let handling = async { handler(job.clone()).await.map(Into::into).map_err(|error| error.into().0) };
+    tokio::select! {
         biased;
-        outcome = caught => outcome,
-        () = job.cancelled() => return Err(Nack::Release),
-    };
-    match outcome {
-        Ok(Ok(result)) => Ok(result.into()),
-        Ok(Err(error)) => Err(error.into().0),
-        Err(crash) => Err(crash),
+        outcome = handling.instrument(task.span().clone()) => outcome,
+        () = job.cancelled() => Err(Nack::Release),
     }
 }
 

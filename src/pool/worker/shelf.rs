@@ -6,21 +6,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::task::Task;
+use crate::error::RecvError;
 
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    state: Mutex<State>,
+    state: Mutex<Stock>,
     arrived: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Stock {
     tasks: VecDeque<Task>,
     closed: bool,
 }
 
 impl Shelf {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Stock> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -48,16 +49,17 @@ impl Shelf {
             let arrived = self.arrived.notified();
             match self.try_take() {
                 Ok(task) => return Some(task),
-                Err(true) => return None,
-                Err(false) => arrived.await,
+                Err(RecvError::Closed) => return None,
+                Err(_) => arrived.await,
             }
         }
     }
 
-    /// The next one; the error says whether there will be none any more.
-    pub(super) fn try_take(&self) -> Result<Task, bool> {
+    /// The next one, if there is one, or will be.
+    pub(super) fn try_take(&self) -> Result<Task, RecvError> {
         let mut state = self.state();
-        let mut task = state.tasks.pop_front().ok_or(state.closed)?;
+        let mut task =
+            state.tasks.pop_front().ok_or(if state.closed { RecvError::Closed } else { RecvError::Empty })?;
         let more = !state.tasks.is_empty();
         drop(state);
         if more {

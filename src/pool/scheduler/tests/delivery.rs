@@ -111,6 +111,7 @@ fn release_and_defer_are_not_attempts() {
     for _ in 0..10 {
         let given = rig.one();
         rig.nack(&given, Nack::Release);
+        rig.pass(seconds(2));
         let given = rig.one();
         rig.nack(&given, Nack::Defer { delay: seconds(1) });
         assert!(matches!(rig.explain(client, id), Explanation::Deferred { .. }));

@@ -259,3 +259,82 @@ fn overflow_drop_oldest_refuses_where_nothing_is_in_line() {
     assert_eq!(rig.scheduler.queues()[0].counters.rejected, 1);
     rig.scheduler.audit();
 }
+
+/// Whoever is dropped makes room for one that is taken.
+#[test]
+fn overflow_drop_oldest_drops_nobody_for_one_that_does_not_fit_anyway() {
+    let mut rig = Rig::new(Policy::default().max_bytes(10).overflow(Overflow::DropOldest));
+    let client = rig.client("c");
+    rig.submit(client, "next");
+    rig.submit_with(client, "later", SubmitOptions { delay: seconds(60), ..SubmitOptions::default() });
+    rig.submit(client, "too long");
+    assert_eq!(rig.told_text(), ["reject 3 QueueFull"]);
+    rig.submit(client, "short");
+    assert_eq!(rig.told_text(), ["failed 1 Dropped"]);
+    rig.scheduler.audit();
+}
+
+/// M17: a topic of a queue that would drop its oldest for it, one that would stop its client, and one that is full.
+#[test]
+fn m17_what_one_queue_of_a_topic_refuses_leaves_the_others_as_they_were() {
+    let policy = Policy::default().max_len(2);
+    let mut rig = Rig::new(policy.clone());
+    for (queue, overflow) in
+        [("drops", Overflow::DropOldest), ("blocks", Overflow::Block), ("refuses", Overflow::Reject)]
+    {
+        rig.admin(Admin::SetPolicy(queue.into(), Box::new(policy.clone().overflow(overflow))));
+    }
+    // Named twice, a queue is in it once.
+    let queues = ["drops", "blocks", "refuses", "drops"];
+    rig.admin(Admin::SetTopic("all".into(), queues.map(Frame::from).to_vec()));
+    let client = rig.client("c");
+    for body in ["1", "2"] {
+        rig.publish(client, "all", body, SubmitOptions::default());
+    }
+    let before = rig.scheduler.queues();
+    rig.publish(client, "all", "3", SubmitOptions::default());
+    assert!(matches!(rig.out[..], [Action::ToClient(_, ToClient::Reject { id: 3, .. })]), "{:?}", rig.out);
+    rig.out.clear();
+    let after = rig.scheduler.queues();
+    assert_eq!(after[..2], before[..2]);
+    assert_eq!((before[0].waiting, after[2].counters.rejected), (2, 1));
+
+    // With room in the last one, all take it, each in its way.
+    let worker = rig.hello(WorkerHello { queues: vec!["refuses".into()], ..hello() });
+    assert_eq!(rig.one().to, worker);
+    rig.publish(client, "all", "4", SubmitOptions::default());
+    assert!(rig.out.iter().any(|action| matches!(action, Action::StopReading(_))));
+    let counters: Vec<_> = rig.scheduler.queues().iter().map(|queue| queue.counters).collect();
+    assert_eq!((counters[0].dropped, [0, 1, 2].map(|ix: usize| counters[ix].accepted)), (1, [3; 3]));
+    rig.scheduler.audit();
+}
+
+/// The other reasons why all refuse: no place for one more set of tags, and the memory of all together.
+#[test]
+fn m17_a_topic_that_is_refused_costs_none_of_its_queues_anything() {
+    let tags = |tag: &str| SubmitOptions { tags: vec![tag.into()], ..SubmitOptions::default() };
+    let topic = |rig: &mut Rig, queues: &[&str]| {
+        rig.admin(Admin::SetTopic("all".into(), queues.iter().map(|queue| Frame::from(*queue)).collect()));
+    };
+    let mut rig = Rig::new(Policy::default());
+    topic(&mut rig, &["open", "crowded"]);
+    let client = rig.client("c");
+    for number in 1..64 {
+        rig.publish(client, "crowded", "x", tags(&number.to_string()));
+    }
+    for number in 64..128 {
+        rig.publish(client, "all", "x", tags(&number.to_string()));
+    }
+    assert_eq!(rig.told().len(), 64, "a queue knows so many sets of tags");
+    for number in 128..191 {
+        rig.publish(client, "open", "x", tags(&number.to_string()));
+    }
+    assert!(rig.told().is_empty(), "the other one has learned none of those");
+
+    let mut rig = Rig::with(Config { max_memory: 2 * 256 + 100, ..Config::default() });
+    topic(&mut rig, &["a", "b", "c"]);
+    let client = rig.client("c");
+    rig.publish(client, "all", "x", SubmitOptions::default());
+    assert_eq!(rig.told_text(), ["reject 1 QueueFull"], "three take more than there is");
+    assert_eq!(rig.scheduler.totals().accepted, 0);
+}

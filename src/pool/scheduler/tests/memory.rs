@@ -125,7 +125,6 @@ fn clients_leave_nothing_behind() {
     }
     rig.pass(seconds(700));
     assert_eq!((rig.scheduler.clients.len(), rig.scheduler.memory.len()), (0, 0));
-    assert!(rig.scheduler.client_names.is_empty() && rig.scheduler.client_sessions.is_empty());
     assert_eq!(rig.scheduler.wheel.len(), 1, "the worker's");
 }
 

@@ -8,6 +8,7 @@ mod flow;
 mod memory;
 mod order;
 mod presence;
+mod rest;
 mod sim;
 
 use std::time::Duration;
@@ -98,6 +99,14 @@ impl Rig {
         self.on(Event::Client(client, FromClient::Submit { id, queue: QUEUE.into(), options, body }));
     }
 
+    /// Fire and forget, to any queue or topic.
+    pub(super) fn publish(&mut self, client: Session, to: &str, body: &str, options: SubmitOptions) {
+        self.requests += 1;
+        let options = SubmitOptions { no_reply: true, ..options };
+        let (id, queue, body) = (self.requests, to.into(), body.into());
+        self.on(Event::Client(client, FromClient::Submit { id, queue, options, body }));
+    }
+
     pub(super) fn say(&mut self, worker: Session, said: FromWorker) {
         self.on(Event::Worker(worker, said));
     }
@@ -173,8 +182,8 @@ impl Rig {
     }
 
     pub(super) fn explain(&self, client: Session, id: RequestId) -> Explanation {
-        let client = self.scheduler.client_sessions.get(&client).expect("the client is known");
-        let known = self.scheduler.memory.request(*client, id);
+        let client = self.scheduler.clients.find(client).expect("the client is known");
+        let known = self.scheduler.memory.request(client, id);
         let Some(Known::Task(ix)) = known else { panic!("the task has ended: {known:?}") };
         self.scheduler.explain(self.scheduler.tasks.id(ix))
     }

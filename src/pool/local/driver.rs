@@ -16,11 +16,11 @@ use crate::pool::scheduler::{Action, Config, Event, Scheduler};
 use crate::pool::time::Time;
 
 /// A call that waits.
-pub(super) type Waiter = oneshot::Sender<Result<Message, CallError>>;
+pub(super) type Caller = oneshot::Sender<Result<Message, CallError>>;
 
 #[derive(Debug)]
-pub(super) struct Shared {
-    state: Mutex<State>,
+pub(super) struct Driver {
+    state: Mutex<DriverState>,
     start: Instant,
     /// The next deadline has changed.
     rearm: Notify,
@@ -33,25 +33,25 @@ pub(super) struct Shared {
 }
 
 #[derive(Debug)]
-struct State {
+struct DriverState {
     scheduler: Scheduler,
     out: Vec<Action>,
     /// Each queue has a client of its own, so that a full one stops its own submitters only.
     clients: HashMap<Frame, Session>,
     stopped: HashSet<Session>,
-    waiters: HashMap<RequestId, Waiter>,
+    waiters: HashMap<RequestId, Caller>,
     /// What a worker was given and has not taken is bounded by its credit.
     workers: HashMap<Session, mpsc::UnboundedSender<ToWorker>>,
     next: u64,
     deadline: Option<Time>,
 }
 
-impl Shared {
+impl Driver {
     pub(super) fn new(policy: Policy) -> Self {
         let never = std::time::Duration::from_secs(365 * 24 * 3600);
         // Workers of the same process do not fall silent.
         let config = Config { policy, seed: fastrand::u64(..), heartbeat: never, ..Config::default() };
-        let state = State {
+        let state = DriverState {
             scheduler: Scheduler::new(config),
             out: Vec::new(),
             clients: HashMap::new(),
@@ -102,7 +102,7 @@ impl Shared {
         queue: Frame,
         body: Message,
         options: SubmitOptions,
-        waiter: Waiter,
+        waiter: Caller,
     ) -> Option<(Session, RequestId)> {
         loop {
             let room = self.room.notified();
@@ -150,7 +150,7 @@ impl Shared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DriverState> {
         // What panicked under the lock was not a user's code; the state is as good as it was.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,7 +159,7 @@ impl Shared {
         Time::after(self.start.elapsed())
     }
 
-    fn handle(&self, state: &mut State, event: Event) {
+    fn handle(&self, state: &mut DriverState, event: Event) {
         let mut out = std::mem::take(&mut state.out);
         let before = state.scheduler.totals().ended;
         state.scheduler.on(self.now(), event, &mut out);
@@ -178,7 +178,7 @@ impl Shared {
     }
 }
 
-impl State {
+impl DriverState {
     fn session(&mut self) -> Session {
         self.next += 1;
         Session(self.next)
@@ -230,21 +230,21 @@ impl State {
 }
 
 /// Tells the scheduler when a deadline has come.
-pub(super) async fn keep_time(shared: Arc<Shared>) {
+pub(super) async fn keep_time(driver: Arc<Driver>) {
     loop {
-        let deadline = shared.lock().deadline;
+        let deadline = driver.lock().deadline;
         let sleep = async {
             match deadline {
-                Some(deadline) => tokio::time::sleep_until(shared.start + deadline.since_start()).await,
+                Some(deadline) => tokio::time::sleep_until(driver.start + deadline.since_start()).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            () = shared.cancel.cancelled() => break,
-            () = shared.rearm.notified() => {}
-            () = sleep => shared.on(Event::Tick),
+            () = driver.cancel.cancelled() => break,
+            () = driver.rearm.notified() => {}
+            () = sleep => driver.on(Event::Tick),
         }
     }
     // Calls that still wait learn of the end by their senders' ends.
-    shared.lock().waiters.clear();
+    driver.lock().waiters.clear();
 }

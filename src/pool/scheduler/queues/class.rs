@@ -2,24 +2,24 @@
 
 use slab::Slab;
 
-use super::flows::Levels;
-use super::links::{Ix, List};
-use super::task::Task;
+use super::flows::{Flows, Levels};
 use crate::message::Frame;
 use crate::pool::policy::Policy;
+use crate::pool::scheduler::links::{Ix, List, Side, one_less, there};
+use crate::pool::scheduler::task::Task;
 use crate::pool::strategy::{Candidates, Seat, Strategy};
 
 /// A queue has one for tasks without tags, which all its workers are in, and one for each other set of tags.
 ///
-/// In this order, as in [`Queue`](super::queue::Queue).
+/// In this order, as in [`TaskQueue`](super::TaskQueue).
 #[derive(Debug)]
 #[repr(C, align(64))]
-pub(super) struct Class {
+pub(crate) struct Class {
     pub(super) workers: Candidates,
     pub(super) strategy: Box<dyn Strategy>,
     // 128
     /// Seats that became available while tasks were parked there.
-    pub(super) owed: Vec<Seat>,
+    owed: Vec<Seat>,
     /// Tasks that must run alone.
     pub(super) solo: List,
     /// Workers that are kept free for them.
@@ -100,16 +100,16 @@ impl Class {
     }
 
     pub(super) fn park(&mut self, tasks: &mut Slab<Task>, seat: Seat, ix: Ix) {
-        if let Some(list) = self.parked.get_mut(seat.index()) {
-            list.push_back(tasks, ix);
+        if let Some(list) = there(self.parked.get_mut(seat.index())) {
+            list.push(Side::Back, tasks, ix);
             self.parked_total += 1;
         }
     }
 
     pub(super) fn unpark(&mut self, tasks: &mut Slab<Task>, seat: Ix, ix: Ix) {
-        if let Some(list) = self.parked.get_mut(seat as usize) {
+        if let Some(list) = there(self.parked.get_mut(seat as usize)) {
             list.remove(tasks, ix);
-            self.parked_total = self.parked_total.saturating_sub(1);
+            one_less(&mut self.parked_total);
         }
     }
 
@@ -130,6 +130,17 @@ impl Class {
         None
     }
 
+    /// The first of each of its lines.
+    pub(super) fn heads<'a>(&'a self, flows: &'a Flows) -> impl Iterator<Item = Ix> + 'a {
+        let alone = self.parked.iter().chain([&self.solo]).filter_map(List::front);
+        self.levels.heads(flows).chain(alone)
+    }
+
+    /// The levels that have a task which could go now, as bits.
+    pub(super) fn open_levels(&self) -> u16 {
+        if self.can_give() { self.levels.filled() } else { 0 }
+    }
+
     /// A task could go now, as far as this class knows.
     pub(super) fn can_give(&self) -> bool {
         !self.stuck && !self.workers.available().is_empty()
@@ -138,6 +149,19 @@ impl Class {
     /// Whether another worker may be kept free for solo tasks: a quarter of them may, and one in any case.
     pub(super) fn may_reserve(&self) -> bool {
         !self.solo.is_empty() && (self.reserved as usize) < (self.workers.len() / 4).max(1)
+    }
+
+    pub(crate) const fn workers(&self) -> &Candidates {
+        &self.workers
+    }
+
+    pub(crate) fn tags(&self) -> &[Frame] {
+        &self.tags
+    }
+
+    /// The strategy wants none of those who are available.
+    pub(crate) const fn is_stuck(&self) -> bool {
+        self.stuck
     }
 
     /// Starts over with another strategy.

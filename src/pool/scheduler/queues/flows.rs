@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use slab::Slab;
 
-use super::links::{Ix, Linked, Links, List, NIL, at, at_mut, insert};
-use super::task::Tasks;
 use crate::pool::policy::LEVELS;
+use crate::pool::scheduler::links::{Ix, Linked, Links, List, NIL, Side, at, at_mut, insert, one_less};
+use crate::pool::scheduler::task::Tasks;
 
-/// What a flow may spend in a turn: 16 units, the cost of an average task.
-const TURN: i32 = 16;
+/// What a flow may spend each time it is its turn: 16 units, the cost of an average task.
+const QUANTUM: i32 = 16;
 
 /// The dearest task costs so many turns. Each round passes over a flow in debt, so this bounds the work.
 const DEAREST: f64 = 8.0;
@@ -53,19 +53,15 @@ pub(super) struct Flows {
 }
 
 impl Flows {
-    pub(super) fn get(&self, flow: Ix) -> Option<&Flow> {
-        at(&self.slab, flow)
-    }
-
     fn of(&mut self, lone: &mut Ix, owner: Owner) -> Ix {
-        if self.get(*lone).is_some_and(|flow| flow.owner == owner) {
+        if *lone != NIL && at(&self.slab, *lone).is_some_and(|flow| flow.owner == owner) {
             return *lone;
         }
         if let Some(ix) = self.by_owner.get(&owner) {
             return *ix;
         }
         let (tasks, links) = (List::default(), Links::NONE);
-        let ix = insert(&mut self.slab, Flow { owner, tasks, in_flight: 0, balance: TURN, links });
+        let ix = insert(&mut self.slab, Flow { owner, tasks, in_flight: 0, balance: QUANTUM, links });
         if *lone == NIL {
             *lone = ix;
         } else {
@@ -74,20 +70,24 @@ impl Flows {
         ix
     }
 
-    /// A task of the flow goes to a worker, and is charged for: `cost` 1 is an average one.
+    /// A task of the flow, if it is of one, goes to a worker, and is charged for: `cost` 1 is an average one.
     pub(super) fn charge(&mut self, flow: Ix, cost: f64) {
-        if let Some(flow) = at_mut(&mut self.slab, flow) {
+        if flow != NIL
+            && let Some(flow) = at_mut(&mut self.slab, flow)
+        {
             flow.in_flight += 1;
-            flow.balance -= (cost.clamp(1.0 / f64::from(TURN), DEAREST) * f64::from(TURN)) as i32;
+            flow.balance -= (cost.clamp(1.0 / f64::from(QUANTUM), DEAREST) * f64::from(QUANTUM)) as i32;
         }
     }
 
     /// A task of the flow is no longer with a worker.
     pub(super) fn discharge(&mut self, lone: &mut Ix, flow: Ix) {
-        if let Some(flow) = at_mut(&mut self.slab, flow) {
-            flow.in_flight = flow.in_flight.saturating_sub(1);
+        if flow != NIL
+            && let Some(known) = at_mut(&mut self.slab, flow)
+        {
+            one_less(&mut known.in_flight);
+            self.forget_if_idle(lone, flow);
         }
-        self.forget_if_idle(lone, flow);
     }
 
     fn forget_if_idle(&mut self, lone: &mut Ix, ix: Ix) {
@@ -121,20 +121,16 @@ impl Levels {
     }
 
     /// Puts a task in, and tells it its flow; `lone` is the queue's.
-    pub(super) fn push(&mut self, flows: &mut Flows, lone: &mut Ix, tasks: &mut Tasks, ix: Ix, front: bool) {
+    pub(super) fn push(&mut self, flows: &mut Flows, lone: &mut Ix, tasks: &mut Tasks, ix: Ix, side: Side) {
         let Some(task) = tasks.get_mut(ix) else { return };
         let level = task.level;
         task.flow = flows.of(lone, (task.queue, task.class, level, task.client));
         let flow_ix = task.flow;
         let Some(flow) = at_mut(&mut flows.slab, flow_ix) else { return };
         let first = flow.tasks.is_empty();
-        if front {
-            flow.tasks.push_front(&mut tasks.slab, ix);
-        } else {
-            flow.tasks.push_back(&mut tasks.slab, ix);
-        }
+        flow.tasks.push(side, &mut tasks.slab, ix);
         if first && let Some(ring) = self.rings.get_mut(usize::from(level)) {
-            ring.push_back(&mut flows.slab, flow_ix);
+            ring.push(Side::Back, &mut flows.slab, flow_ix);
             self.filled |= 1 << level;
         }
     }
@@ -164,7 +160,7 @@ impl Levels {
             if flow.balance > 0 {
                 return flow.tasks.front();
             }
-            flow.balance += TURN;
+            flow.balance += QUANTUM;
             ring.rotate(&mut flows.slab);
         }
     }
@@ -172,7 +168,7 @@ impl Levels {
     /// The first task of each flow, of all levels.
     pub(super) fn heads<'a>(&'a self, flows: &'a Flows) -> impl Iterator<Item = Ix> + 'a {
         let flows_of = |ring: &List| ring.iter(&flows.slab);
-        self.rings.iter().flat_map(flows_of).filter_map(|flow| flows.get(flow)?.tasks.front())
+        self.rings.iter().flat_map(flows_of).filter_map(|flow| at(&flows.slab, flow)?.tasks.front())
     }
 }
 
