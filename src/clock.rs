@@ -51,7 +51,7 @@ fn tick(deadline: u64, now: u64) -> u64 {
 type Key = (u64, u64);
 
 struct Clock {
-    state: Mutex<State>,
+    schedule: Mutex<Schedule>,
     /// There is an earlier deadline than the thread knows of.
     earlier: Condvar,
     /// Up to where the thread has taken out whom it wakes.
@@ -60,7 +60,7 @@ struct Clock {
     patience: Duration,
 }
 
-struct State {
+struct Schedule {
     waiting: BTreeMap<Key, Waker>,
     next: u64,
     /// When the thread will look by itself; `None` where there is no thread.
@@ -69,31 +69,31 @@ struct State {
 
 impl Clock {
     const fn new(patience: Duration) -> Self {
-        let state = State { waiting: BTreeMap::new(), next: 0, alarm: None };
-        Self { state: Mutex::new(state), earlier: Condvar::new(), passed: AtomicU64::new(0), patience }
+        let schedule = Schedule { waiting: BTreeMap::new(), next: 0, alarm: None };
+        Self { schedule: Mutex::new(schedule), earlier: Condvar::new(), passed: AtomicU64::new(0), patience }
     }
 
     /// Never held while a waker is cloned, woken or dropped: that runs code of others.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has `waker` woken at `tick`. An error: there is no thread, and none to be had.
     fn add(&'static self, tick: u64, waker: Waker) -> io::Result<Key> {
-        let mut state = self.lock();
-        let earlier = match state.alarm {
+        let mut schedule = self.lock();
+        let earlier = match schedule.alarm {
             Some(alarm) => tick < alarm,
             // Under the lock, so that nobody is added whom no thread would wake.
             None => {
                 thread::Builder::new().name("sinew-clock".into()).spawn(|| self.run())?;
-                state.alarm = Some(0);
+                schedule.alarm = Some(0);
                 false
             }
         };
-        let key = (tick, state.next);
-        state.next += 1;
-        state.waiting.insert(key, waker);
-        drop(state);
+        let key = (tick, schedule.next);
+        schedule.next += 1;
+        schedule.waiting.insert(key, waker);
+        drop(schedule);
         if earlier {
             self.earlier.notify_one();
         }
@@ -107,31 +107,31 @@ impl Clock {
 
     /// The thread.
     fn run(&self) {
-        let mut state = self.lock();
+        let mut schedule = self.lock();
         let mut idle = false;
         loop {
             let now = nanos(SystemInstant::now());
             self.passed.store(now, Ordering::Release);
-            let later = state.waiting.split_off(&(now + 1, 0));
-            let due = std::mem::replace(&mut state.waiting, later);
+            let later = schedule.waiting.split_off(&(now + 1, 0));
+            let due = std::mem::replace(&mut schedule.waiting, later);
             if !due.is_empty() {
-                drop(state);
+                drop(schedule);
                 for (_, waker) in due {
                     // A panic is that of an executor that is not ours; the others are to be woken all the same.
                     let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
                 }
-                state = self.lock();
+                schedule = self.lock();
                 continue;
             }
-            let next = state.waiting.first_key_value().map(|((tick, _), _)| *tick);
+            let next = schedule.waiting.first_key_value().map(|((tick, _), _)| *tick);
             if next.is_none() && idle {
-                state.alarm = None;
+                schedule.alarm = None;
                 return;
             }
             let sleep = next.map_or(self.patience, |next| Duration::from_nanos(next - now));
-            state.alarm = Some(now.saturating_add(as_nanos(sleep)));
-            let slept = self.earlier.wait_timeout(state, sleep).unwrap_or_else(PoisonError::into_inner);
-            state = slept.0;
+            schedule.alarm = Some(now.saturating_add(as_nanos(sleep)));
+            let slept = self.earlier.wait_timeout(schedule, sleep).unwrap_or_else(PoisonError::into_inner);
+            schedule = slept.0;
             idle = next.is_none() && slept.1.timed_out();
         }
     }

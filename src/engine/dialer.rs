@@ -58,6 +58,14 @@ enum Stop {
     GaveUp,
 }
 
+/// Why an attempt to connect came to nothing.
+enum Failure {
+    /// Another may do better.
+    Passing,
+    /// It would be answered the same.
+    Lasting,
+}
+
 impl Dialer<'_> {
     async fn run(&self) -> Stop {
         let reconnect = self.site.options.reconnect_plan();
@@ -87,8 +95,8 @@ impl Dialer<'_> {
                         backoff.stood(begun.elapsed());
                     }
                 }
-                Err(permanent) if permanent => return Stop::GaveUp,
-                Err(_) => {}
+                Err(Failure::Lasting) => return Stop::GaveUp,
+                Err(Failure::Passing) => {}
             }
             let Some(backoff) = &mut backoff else { return Stop::GaveUp };
             let delay = backoff.next(fastrand::f64());
@@ -105,19 +113,19 @@ impl Dialer<'_> {
         sleep(delay).await;
     }
 
-    /// Connects and shakes hands once; the error says whether another attempt is pointless.
-    async fn attempt(&self) -> Result<(Stream, Ready), bool> {
+    /// Connects and shakes hands once.
+    async fn attempt(&self) -> Result<(Stream, Ready), Failure> {
         let site = self.site;
         site.emit(None, EventKind::Connecting);
         let stream = transport::connect(&self.address, &site.options.transport).await.map_err(|error| {
             site.emit(None, EventKind::ConnectFailed(error.into()));
-            false
+            Failure::Passing
         })?;
         site.emit(None, EventKind::Connected);
         let ready = connection::handshake(site, &stream).await.map_err(|error: HandshakeError| {
-            let permanent = error.is_permanent();
+            let failure = if error.is_permanent() { Failure::Lasting } else { Failure::Passing };
             site.emit(None, EventKind::HandshakeFailed(error));
-            permanent
+            failure
         })?;
         Ok((stream, ready))
     }

@@ -159,10 +159,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes the reader for one turn; while a waker has it, that wakes the task when it is back.
+    /// Takes the reader for as long; while a waker has it, that wakes the task when it is back.
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let Some(mut reader) = self.read_half.take(cx.waker()) else { return Ok(()) };
-        self.turn(&mut reader, cx)?;
+        self.work(&mut reader, cx)?;
         reader.rest();
         self.read_half.give_back(reader);
         Ok(())
@@ -173,8 +173,8 @@ impl<'a> Session<'a> {
         self.lockstep.as_ref().map_or((task, task), |wakers| (&wakers.readable, &wakers.queued))
     }
 
-    /// One turn; `Ok` means that whatever can happen next wakes the task.
-    fn turn(&mut self, reader: &mut Reader, cx: &mut Context<'_>) -> Result<(), End> {
+    /// Does what can be done now; `Ok` means that whatever can happen next wakes the task.
+    fn work(&mut self, reader: &mut Reader, cx: &mut Context<'_>) -> Result<(), End> {
         let read_on = self.read(reader, cx)?;
         let answer = mem::replace(&mut reader.answer, Answer::None);
         let written = self.write(cx, answer);

@@ -5,7 +5,7 @@ use crate::message::Message;
 use crate::pipe::{Deferred, Outbox, Refusal};
 use crate::proto::SocketType;
 use crate::routing::{FanOut, Route};
-use crate::socket::{self, Core, LINGER, Offer, Pattern, RawSend, Turn, step, upstream};
+use crate::socket::{self, Conversation, Core, LINGER, Offer, Pattern, RawSend, step, upstream};
 
 macro_rules! publishing {
     () => {
@@ -150,10 +150,10 @@ fn publish(
     let only = newest.filter(|peer| outbox.is_here(*peer));
     outbox.publish(message, only, core.specific.invert_matching, later)?;
     if let Some(newest) = newest {
-        let mut turn = core.turn.lock();
+        let mut conversation = core.conversation.lock();
         // Unless another subscription was received meanwhile.
-        if matches!(*turn, Turn::Subscriber(peer) if peer == newest) {
-            *turn = Turn::Idle;
+        if matches!(*conversation, Conversation::Subscriber(peer) if peer == newest) {
+            *conversation = Conversation::Idle;
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use crate::pipe::{Deferred, Inbox, Outbox, Popped, Refusal, STEP};
 use crate::proto::SocketType;
 use crate::routing::{PeerKey, Route};
 use crate::socket::{
-    Core, LINGER, Offer, Pattern, RawReceive, RawSend, Take, Taken, Tally, Turn, keep, step,
+    Conversation, Core, LINGER, Offer, Pattern, RawReceive, RawSend, Take, Taken, Tally, keep, step,
 };
 
 /// Receives a request from any of its peers, in turn, and sends that peer the reply. Talks to [`Req`](crate::Req)
@@ -67,8 +67,8 @@ fn take(core: &Core) -> impl Take<Message> {
         if inbox.is_closed() {
             return Taken::Failed(RecvError::Closed);
         }
-        let mut turn = core.turn.lock();
-        if matches!(*turn, Turn::MustReply { .. }) {
+        let mut conversation = core.conversation.lock();
+        if matches!(*conversation, Conversation::MustReply { .. }) {
             return Taken::Failed(RecvError::OutOfTurn);
         }
         for _ in 0..STEP {
@@ -79,7 +79,7 @@ fn take(core: &Core) -> impl Take<Message> {
                 Some(Popped::Arrived(..) | Popped::Gone(..) | Popped::Filtered) => continue,
             };
             if let Some(envelope) = envelope {
-                *turn = Turn::MustReply { peer, envelope };
+                *conversation = Conversation::MustReply { peer, envelope };
                 return Taken::Item;
             }
             later.discard(std::mem::take(message));
@@ -102,8 +102,8 @@ fn reply(
     if outbox.is_closed() {
         return Err(Refusal::Closed);
     }
-    let mut turn = core.turn.lock();
-    let Turn::MustReply { peer, envelope } = &*turn else { return Err(Refusal::OutOfTurn) };
+    let mut conversation = core.conversation.lock();
+    let Conversation::MustReply { peer, envelope } = &*conversation else { return Err(Refusal::OutOfTurn) };
     // The key is the pipe's, not the name's: whoever has the name now did not ask (B2.4).
     let envelope = if envelope.is_empty() { &DELIMITER[..] } else { envelope };
     match outbox.send_to(*peer, envelope, message, later) {
@@ -112,7 +112,7 @@ fn reply(
         Err(other) => return Err(other),
         Ok(()) => {}
     }
-    if let Turn::MustReply { envelope, .. } = std::mem::take(&mut *turn)
+    if let Conversation::MustReply { envelope, .. } = std::mem::take(&mut *conversation)
         && !envelope.is_empty()
     {
         later.discard(envelope);
@@ -132,19 +132,19 @@ fn take_raw(
     later: &mut Deferred,
 ) -> Taken {
     // Between a request and its reply it waits, where `recv` fails.
-    if matches!(*core.turn.lock(), Turn::MustReply { .. }) && !inbox.is_closed() {
+    if matches!(*core.conversation.lock(), Conversation::MustReply { .. }) && !inbox.is_closed() {
         return Taken::Nothing;
     }
     let taken = take(core)(inbox, message, later);
-    if let Turn::MustReply { peer, .. } = &*core.turn.lock() {
+    if let Conversation::MustReply { peer, .. } = &*core.conversation.lock() {
         *from = *peer;
     }
     taken
 }
 
 fn put_back(core: &Core, inbox: &mut Inbox, from: PeerKey, mut message: Message, later: &mut Deferred) {
-    let turn = std::mem::take(&mut *core.turn.lock());
-    if let Turn::MustReply { envelope, .. } = turn {
+    let conversation = std::mem::take(&mut *core.conversation.lock());
+    if let Conversation::MustReply { envelope, .. } = conversation {
         let envelope = if envelope.is_empty() { &DELIMITER[..] } else { &envelope };
         envelope.iter().rev().for_each(|frame| message.push_front(frame.clone()));
     }

@@ -11,7 +11,7 @@ use crate::message::{Frame, Message};
 use crate::pipe::{Deferred, Inbox, Outbox, Popped, Refusal, STEP};
 use crate::proto::SocketType;
 use crate::routing::{Rotation, Route};
-use crate::socket::{Core, LINGER, Offer, Pattern, RawReceive, Take, Taken, Tally, Turn, keep};
+use crate::socket::{Conversation, Core, LINGER, Offer, Pattern, RawReceive, Take, Taken, Tally, keep};
 
 macro_rules! requesting {
     () => {
@@ -110,15 +110,15 @@ impl Offer for Request<'_> {
         if outbox.is_closed() {
             return Err(Refusal::Closed);
         }
-        let mut turn = core.turn.lock();
-        if matches!(*turn, Turn::AwaitReply { lost: false, .. }) && !core.specific.relaxed {
+        let mut conversation = core.conversation.lock();
+        if matches!(*conversation, Conversation::AwaitReply { lost: false, .. }) && !core.specific.relaxed {
             return Err(Refusal::OutOfTurn);
         }
         let exchange = core.tally.next_request();
         let envelope = [Frame::copy_from_slice(&exchange.to_be_bytes()), Frame::new()];
         let envelope = if core.specific.correlate { &envelope[..] } else { &envelope[1..] };
         let peer = outbox.balance(envelope, message, later)?;
-        *turn = Turn::AwaitReply { peer, exchange, lost: false };
+        *conversation = Conversation::AwaitReply { peer, exchange, lost: false };
         if let Some(asked) = asked {
             asked.store(exchange, Ordering::Relaxed);
         }
@@ -134,10 +134,10 @@ fn take(core: &Core) -> impl Take<Message> {
 /// that of this exchange or none.
 fn take_as(core: &Core, asked: Option<u32>) -> impl Take<Message> {
     move |inbox, message, later| {
-        let mut turn = core.turn.lock();
-        let taken = find(core, &turn, asked, inbox, message, later);
+        let mut conversation = core.conversation.lock();
+        let taken = find(core, &conversation, asked, inbox, message, later);
         if matches!(taken, Taken::Item | Taken::Failed(RecvError::PeerLost)) {
-            *turn = Turn::Idle;
+            *conversation = Conversation::Idle;
         }
         taken
     }
@@ -146,7 +146,7 @@ fn take_as(core: &Core, asked: Option<u32>) -> impl Take<Message> {
 #[inline]
 fn find(
     core: &Core,
-    turn: &Turn,
+    conversation: &Conversation,
     asked: Option<u32>,
     inbox: &mut Inbox,
     message: &mut Message,
@@ -155,7 +155,7 @@ fn find(
     if inbox.is_closed() {
         return Taken::Failed(RecvError::Closed);
     }
-    let Turn::AwaitReply { peer, exchange, lost } = *turn else {
+    let Conversation::AwaitReply { peer, exchange, lost } = *conversation else {
         return Taken::Failed(RecvError::OutOfTurn);
     };
     if asked.is_some_and(|asked| asked != exchange) {
@@ -184,15 +184,17 @@ fn find(
 /// For one who looks only: whose turn it is stays as it is.
 const RECEIVE: RawReceive = RawReceive {
     take: |core, inbox, (from, message), later| {
-        let turn = core.turn.lock();
-        if let Turn::AwaitReply { peer, .. } = *turn {
+        let conversation = core.conversation.lock();
+        if let Conversation::AwaitReply { peer, .. } = *conversation {
             *from = peer;
         }
-        find(core, &turn, None, inbox, message, later)
+        find(core, &conversation, None, inbox, message, later)
     },
     put_back: |core, inbox, from, mut message, later| {
         message.push_front(Frame::new());
-        if let (true, Turn::AwaitReply { exchange, .. }) = (core.specific.correlate, &*core.turn.lock()) {
+        if let (true, Conversation::AwaitReply { exchange, .. }) =
+            (core.specific.correlate, &*core.conversation.lock())
+        {
             message.push_front(exchange.to_be_bytes());
         }
         inbox.unpop(from, message, later);
@@ -257,11 +259,11 @@ impl Drop for Abandon<'_> {
     fn drop(&mut self) {
         let Some((core, asked)) = self.0 else { return };
         {
-            let mut turn = core.turn.lock();
-            if !matches!(*turn, Turn::AwaitReply { exchange, .. } if exchange == asked) {
+            let mut conversation = core.conversation.lock();
+            if !matches!(*conversation, Conversation::AwaitReply { exchange, .. } if exchange == asked) {
                 return;
             }
-            *turn = Turn::Idle;
+            *conversation = Conversation::Idle;
         }
         core.drop_unread();
     }

@@ -8,7 +8,7 @@ use crate::options::Verbosity;
 use crate::pipe::{Deferred, Inbox};
 use crate::proto::SocketType;
 use crate::routing::{FanOut, PeerKey, Route, Trie};
-use crate::socket::{Core, LINGER, Pattern, RawReceive, Take, Taken, Turn, upstream};
+use crate::socket::{Conversation, Core, LINGER, Pattern, RawReceive, Take, Taken, upstream};
 
 macro_rules! notifying {
     () => {
@@ -98,7 +98,7 @@ fn take_raw(core: &Core, inbox: &mut Inbox, item: &mut (PeerKey, Message), later
     let taken = (pull::RECEIVE.take)(core, inbox, item, later);
     let (peer, message) = item;
     if taken == Taken::Item && core.specific.manual && matches!(message.first().first(), Some(0 | 1)) {
-        *core.turn.lock() = Turn::Subscriber(*peer);
+        *core.conversation.lock() = Conversation::Subscriber(*peer);
     }
     taken
 }
@@ -121,7 +121,7 @@ impl XPub {
 
     fn edit(&self, edit: impl FnOnce(&mut Trie<PeerKey>, PeerKey)) {
         let core = &self.handle.core;
-        let Turn::Subscriber(peer) = *core.turn.lock() else { return };
+        let Conversation::Subscriber(peer) = *core.conversation.lock() else { return };
         let mut outbox = core.outbox.lock();
         if outbox.is_here(peer)
             && let Some(fan) = outbox.fan().filter(|fan| fan.asked.is_some())

@@ -14,7 +14,7 @@ use super::{Deferred, Hwm, Level, WireBuf};
 /// The outbound queue of one peer.
 #[derive(Debug)]
 pub(crate) struct OutPipe {
-    pub(super) queue: Queue,
+    pub(super) queue: Queued,
     /// Everything accepted and not yet written, what the connection task is writing included.
     pub(super) level: Level,
     /// The socket's own mark and, over inproc, the receiver's.
@@ -48,7 +48,7 @@ pub(crate) struct OutPipe {
 
 /// A pipe's messages, in the form its consumer wants.
 #[derive(Debug)]
-pub(super) enum Queue {
+pub(super) enum Queued {
     Wire(WireBuf),
     Messages(VecDeque<Message>),
 }
@@ -63,15 +63,15 @@ pub(crate) struct Control {
 impl OutPipe {
     /// A pipe to a peer behind a connection.
     pub(crate) fn wire(conflate: bool) -> Self {
-        Self::new(Queue::Wire(WireBuf::default()), conflate)
+        Self::new(Queued::Wire(WireBuf::default()), conflate)
     }
 
     /// A pipe to a peer in this process.
     pub(crate) fn inproc(conflate: bool) -> Self {
-        Self::new(Queue::Messages(VecDeque::new()), conflate)
+        Self::new(Queued::Messages(VecDeque::new()), conflate)
     }
 
-    fn new(queue: Queue, conflate: bool) -> Self {
+    fn new(queue: Queued, conflate: bool) -> Self {
         Self {
             queue,
             level: Level::default(),
@@ -113,13 +113,13 @@ impl OutPipe {
         self.greeted = Some(self.sent);
         let size = wire_size(&[], &message);
         match &mut self.queue {
-            Queue::Wire(queue) => {
+            Queued::Wire(queue) => {
                 let mut wire = WireBuf::default();
                 wire.push(message.frames());
                 wire.extend(queue);
                 *queue = wire;
             }
-            Queue::Messages(queue) => queue.push_front(message),
+            Queued::Messages(queue) => queue.push_front(message),
         }
         self.level.add(1, size);
         self.wake(later);
@@ -128,7 +128,7 @@ impl OutPipe {
     /// Replaces the subscriptions waiting to be passed on: a new connection gets all of them.
     pub(crate) fn replay(&mut self, topics: VecDeque<Control>, later: &mut Deferred) {
         self.live = true;
-        if matches!(self.queue, Queue::Wire(_)) {
+        if matches!(self.queue, Queued::Wire(_)) {
             later.discard(mem::replace(&mut self.control, topics));
         }
         if !self.control.is_empty() {
@@ -138,7 +138,7 @@ impl OutPipe {
 
     /// Queues a subscription for a peer that is there; a later one gets all of them anew.
     pub(crate) fn control(&mut self, control: Control, later: &mut Deferred) {
-        if self.live && matches!(self.queue, Queue::Wire(_)) {
+        if self.live && matches!(self.queue, Queued::Wire(_)) {
             self.control.push_back(control);
             self.wake(later);
         }
@@ -151,7 +151,7 @@ impl OutPipe {
 
     /// Fetches the memory that the next message goes to.
     pub(super) fn fetch(&mut self) {
-        if let Queue::Wire(wire) = &mut self.queue {
+        if let Queued::Wire(wire) = &mut self.queue {
             wire.fetch();
         }
     }
@@ -167,10 +167,10 @@ impl OutPipe {
     ) -> u64 {
         let replaced = if self.conflate { self.discard(later) } else { 0 };
         match &mut self.queue {
-            Queue::Wire(wire) if prefix.is_empty() => wire.push(message.frames()),
-            Queue::Wire(wire) => wire.push(prefix.iter().chain(message.frames())),
-            Queue::Messages(queue) if prefix.is_empty() => queue.push_back(mem::take(message)),
-            Queue::Messages(queue) => queue.push_back(with_prefix(prefix, mem::take(message))),
+            Queued::Wire(wire) if prefix.is_empty() => wire.push(message.frames()),
+            Queued::Wire(wire) => wire.push(prefix.iter().chain(message.frames())),
+            Queued::Messages(queue) if prefix.is_empty() => queue.push_back(mem::take(message)),
+            Queued::Messages(queue) => queue.push_back(with_prefix(prefix, mem::take(message))),
         }
         self.level.add(1, size);
         replaced
@@ -187,8 +187,8 @@ impl OutPipe {
     ) -> u64 {
         let replaced = if self.conflate { self.discard(later) } else { 0 };
         match &mut self.queue {
-            Queue::Wire(wire) => wire.extend(encoded),
-            Queue::Messages(queue) => queue.push_back(message.clone()),
+            Queued::Wire(wire) => wire.extend(encoded),
+            Queued::Messages(queue) => queue.push_back(message.clone()),
         }
         self.level.add(1, size);
         replaced
@@ -214,7 +214,7 @@ impl OutPipe {
     /// Puts back what a broken connection has not written, but for the message that opened it: the next one brings its
     /// own. `begun`: the first was written in part, and is dropped already. Gives back what the pipe is rid of.
     pub(super) fn put_back(&mut self, mut wire: WireBuf, begun: bool, later: &mut Deferred) -> Level {
-        let Queue::Wire(queue) = &mut self.queue else { return Level::default() };
+        let Queued::Wire(queue) = &mut self.queue else { return Level::default() };
         wire.extend(queue);
         let greeted = self.greeted.take() == Some(self.sent) && !begun;
         let freed = if greeted { wire.drop_first(later) } else { Level::default() };
@@ -227,8 +227,8 @@ impl OutPipe {
     fn discard(&mut self, later: &mut Deferred) -> u64 {
         self.greeted = None;
         let queued = match &mut self.queue {
-            Queue::Wire(wire) => wire.drain(later),
-            Queue::Messages(queue) => {
+            Queued::Wire(wire) => wire.drain(later),
+            Queued::Messages(queue) => {
                 let (messages, bytes) =
                     (queue.len(), queue.iter().map(|message| wire_size(&[], message)).sum());
                 if messages > 0 {
@@ -254,7 +254,7 @@ impl OutPipe {
     /// Moves what is queued into `wire`, if that is empty.
     #[inline]
     pub(super) fn fetch_into(&mut self, wire: &mut WireBuf) {
-        if let Queue::Wire(queue) = &mut self.queue
+        if let Queued::Wire(queue) = &mut self.queue
             && !queue.is_empty()
             && wire.is_empty()
         {
@@ -265,7 +265,7 @@ impl OutPipe {
 
     /// Gives up the memory of what is empty.
     pub(super) fn shrink(&mut self) {
-        if let Queue::Wire(queue) = &mut self.queue {
+        if let Queued::Wire(queue) = &mut self.queue {
             queue.shrink();
         }
     }

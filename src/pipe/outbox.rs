@@ -11,7 +11,7 @@ use crate::monitor::DropReason;
 use crate::routing::{FanOut, PeerKey, Rotation, Route};
 
 use super::budget::Budget;
-use super::out_pipe::{Control, OutPipe, Queue};
+use super::out_pipe::{Control, OutPipe, Queued};
 use super::wire::BY_REFERENCE;
 use super::{AHEAD, Deferred, Hwm, Level, MANY, STEP, Slot, WaitQueue, WireBuf};
 
@@ -476,7 +476,7 @@ impl Outbox {
     ) {
         self.credit(key, consumed, later);
         if let Some(pipe) = self.pipes.get_mut(key)
-            && let Queue::Messages(queue) = &mut pipe.queue
+            && let Queued::Messages(queue) = &mut pipe.queue
         {
             if into.is_empty() {
                 std::mem::swap(into, queue);

@@ -46,11 +46,11 @@ pub(crate) struct Handshake {
     max_frame: usize,
     mechanism: Box<dyn Mechanism>,
     output: Vec<u8>,
-    state: State,
+    phase: Phase,
 }
 
 #[derive(Debug)]
-enum State {
+enum Phase {
     Greeting,
     Commands { minor: u8 },
     Done,
@@ -65,8 +65,8 @@ impl Handshake {
         Metadata { socket_type, identity, properties }.put(&mut metadata);
         let mechanism = security.mechanism(metadata);
         let output = greeting::encode(mechanism.name(), mechanism.is_server()).to_vec();
-        let state = State::Greeting;
-        Self { socket_type, peers, max_frame: max_handshake_frame, mechanism, output, state }
+        let phase = Phase::Greeting;
+        Self { socket_type, peers, max_frame: max_handshake_frame, mechanism, output, phase }
     }
 
     /// Takes what it can from `buf`. With the peer it returns, the handshake is over, and what is
@@ -76,8 +76,8 @@ impl Handshake {
         let result = self.advance(buf);
         match &result {
             Ok(None) => {}
-            Ok(Some(_)) => self.state = State::Done,
-            Err(error) => self.state = State::Failed(error.clone()),
+            Ok(Some(_)) => self.phase = Phase::Done,
+            Err(error) => self.phase = Phase::Failed(error.clone()),
         }
         result
     }
@@ -89,16 +89,16 @@ impl Handshake {
 
     fn advance(&mut self, buf: &mut BytesMut) -> Result<Option<Peer>, HandshakeError> {
         loop {
-            match &self.state {
-                State::Greeting => {
+            match &self.phase {
+                Phase::Greeting => {
                     let Some(minor) = greeting::parse(buf, self.mechanism.name())? else {
                         return Ok(None);
                     };
                     buf.advance(greeting::LEN);
                     self.mechanism.start(&mut self.output);
-                    self.state = State::Commands { minor };
+                    self.phase = Phase::Commands { minor };
                 }
-                &State::Commands { minor } => {
+                &Phase::Commands { minor } => {
                     let Some(body) = self.next_command(buf)? else {
                         return Ok(None);
                     };
@@ -107,8 +107,8 @@ impl Handshake {
                         return Ok(Some(Peer { minor, socket_type, identity, properties }));
                     }
                 }
-                State::Done => return Ok(None),
-                State::Failed(error) => return Err(error.clone()),
+                Phase::Done => return Ok(None),
+                Phase::Failed(error) => return Err(error.clone()),
             }
         }
     }

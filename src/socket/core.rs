@@ -17,7 +17,7 @@ use crate::monitor::Events;
 use crate::options::{Options, TypeOptions};
 use crate::pipe::{Deferred, Filter, Hwm, Inbox, Outbox};
 use crate::routing::PeerKey;
-use crate::sync::{Arc as Shared, Mutex};
+use crate::sync::{Arc as SyncArc, Mutex};
 
 /// One socket, whatever its type: shared by its handles and its tasks. What is particular to the type is in `pattern`.
 ///
@@ -31,8 +31,8 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     /// What only some types can be told.
     pub(crate) specific: TypeOptions,
-    pub(crate) outbox: Shared<Mutex<Outbox>>,
-    pub(crate) inbox: Shared<Mutex<Inbox>>,
+    pub(crate) outbox: SyncArc<Mutex<Outbox>>,
+    pub(crate) inbox: SyncArc<Mutex<Inbox>>,
     /// SUB, XSUB: the topics subscribed to, with how often (A7.4).
     pub(crate) subscriptions: Mutex<HashMap<Frame, usize>>,
     pub(crate) peers: Mutex<SecondaryMap<PeerKey, PeerEntry>>,
@@ -42,7 +42,7 @@ pub(crate) struct Core {
     pub(crate) tasks: TaskTracker,
     pub(crate) tally: Tally,
     /// REQ, REP, XPUB: what the next call depends on. A leaf: no lock is taken under it.
-    pub(crate) turn: Mutex<Turn>,
+    pub(crate) conversation: Mutex<Conversation>,
     /// The end of linger has changed.
     pub(crate) hurried: Notify,
     /// The runtime that carried it has ended.
@@ -51,7 +51,7 @@ pub(crate) struct Core {
 
 /// Where a conversation stands.
 #[derive(Debug, Default, Clone)]
-pub(crate) enum Turn {
+pub(crate) enum Conversation {
     #[default]
     Idle,
     /// REQ: this peer has the request of this number, and with `correlate` marks its reply with it. If the
@@ -122,16 +122,16 @@ impl Core {
             pattern,
             outbox: {
                 outbox.reporter = Some(Arc::new(Reporter(core.clone())).into());
-                Shared::new(Mutex::new(outbox))
+                SyncArc::new(Mutex::new(outbox))
             },
-            inbox: Shared::new(Mutex::new(inbox)),
+            inbox: SyncArc::new(Mutex::new(inbox)),
             subscriptions: Mutex::new(topics),
             peers: Mutex::default(),
             endpoints: Mutex::default(),
             events: Events::default(),
             tasks: TaskTracker::new(),
             tally: Tally::default(),
-            turn: Mutex::default(),
+            conversation: Mutex::default(),
             hurried: Notify::new(),
             runtime_ended: AtomicBool::new(false),
             context,
@@ -144,8 +144,8 @@ impl Core {
 
     /// The peer whose subscription the application received last, unless it has published since.
     pub(crate) fn newest_subscriber(&self) -> Option<PeerKey> {
-        match *self.turn.lock() {
-            Turn::Subscriber(peer) => Some(peer),
+        match *self.conversation.lock() {
+            Conversation::Subscriber(peer) => Some(peer),
             _ => None,
         }
     }

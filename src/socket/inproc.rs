@@ -15,7 +15,7 @@ use crate::message::Frame;
 use crate::monitor::{DropReason, PeerInfo};
 use crate::pipe::{Deferred, InPipe, Inbox, Level, OutPipe, Pull};
 use crate::routing::PeerKey;
-use crate::sync::{Arc as Shared, Mutex};
+use crate::sync::{Arc as SyncArc, Mutex};
 
 /// Takes a name, and links the sockets that have been waiting for it.
 pub(crate) fn bind(core: &Arc<Core>, name: &str, endpoint: &Endpoint) -> Result<(), BindError> {
@@ -198,7 +198,7 @@ fn info(core: &Core, endpoint: &Arc<str>) -> Arc<PeerInfo> {
 
 /// Deferred an inproc receiver: its pipe has something to pull.
 struct Activate {
-    inbox: Shared<Mutex<Inbox>>,
+    inbox: SyncArc<Mutex<Inbox>>,
     key: PeerKey,
 }
 

@@ -14,7 +14,7 @@ mod send;
 mod subscriptions;
 
 pub use context::Context;
-pub(crate) use core::{Core, Tally, Turn};
+pub(crate) use core::{Conversation, Core, Tally};
 pub use endpoints::Closed;
 pub(crate) use pattern::{LINGER, Pattern, RawReceive, RawSend, keep};
 pub(crate) use peers::{PeerEntry, Pipe};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Core, Tally, Turn, inproc};
+use super::{Conversation, Core, Tally, inproc};
 use crate::message::{Frame, Message};
 use crate::monitor::{DropReason, EventKind, PeerInfo, Refused};
 use crate::options::Verbosity;
@@ -370,8 +370,8 @@ impl Core {
     /// Whatever was asked of this peer, no reply will come.
     fn lose(&self, key: PeerKey, later: &mut Deferred) {
         let asked = {
-            match &mut *self.turn.lock() {
-                Turn::AwaitReply { peer, lost, .. } if *peer == key => {
+            match &mut *self.conversation.lock() {
+                Conversation::AwaitReply { peer, lost, .. } if *peer == key => {
                     *lost = true;
                     true
                 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use super::{Core, RawReceive, Turn};
+use super::{Conversation, Core, RawReceive};
 use crate::error::RecvError;
 use crate::message::Message;
 use crate::pipe::{Deferred, Inbox, Popped, STEP, Slot};
@@ -141,16 +141,16 @@ impl Core {
     /// Takes a message, and puts it back at once.
     fn look(&self, inbox: &mut Inbox, later: &mut Deferred) -> Taken {
         let Some(receive) = &self.pattern.receive else { return Taken::Nothing };
-        let turn = self.turn.lock().clone();
+        let conversation = self.conversation.lock().clone();
         // To a REP that has to reply it would be said at once.
-        if matches!(turn, Turn::MustReply { .. }) || inbox.has_news() {
+        if matches!(conversation, Conversation::MustReply { .. }) || inbox.has_news() {
             return Taken::Item;
         }
         let mut item = (PeerKey::default(), Message::new());
         match (receive.take)(self, inbox, &mut item, later) {
             Taken::Item => {
                 (receive.put_back)(self, inbox, item.0, item.1, later);
-                *self.turn.lock() = turn;
+                *self.conversation.lock() = conversation;
                 Taken::Item
             }
             Taken::Failed(error) if error != RecvError::Closed => Taken::Item,
