@@ -26,10 +26,11 @@ const PARTING: Duration = Duration::from_millis(500);
 
 /// A peer that may be admitted.
 pub(super) struct Ready {
-    pub(super) peer: proto::Peer,
+    /// The minor version of ZMTP 3 that it speaks.
+    minor: u8,
     pub(super) info: Arc<PeerInfo>,
     /// What came in the same read as the end of its handshake.
-    pub(super) input: BytesMut,
+    input: BytesMut,
 }
 
 /// Greets the peer and waits until it is ready, by one absolute deadline (A1.7, D1, D2).
@@ -59,7 +60,7 @@ pub(super) async fn handshake(site: &Site, stream: &Stream) -> Result<Ready, Han
         routing_id: Frame::copy_from_slice(&peer.identity),
         metadata: peer.properties.clone(),
     });
-    Ok(Ready { peer, info, input })
+    Ok(Ready { minor: peer.minor, info, input })
 }
 
 async fn exchange(
@@ -106,31 +107,16 @@ async fn read(stream: &Stream, input: &mut BytesMut) -> io::Result<usize> {
     }
 }
 
-/// Why a connection is over.
-pub(super) enum Outcome {
-    /// The socket did not take the peer.
-    Refused,
-    /// It was established, and has ended.
-    Ended(DisconnectReason),
-}
-
-/// Admits the peer and carries its traffic until the connection ends. What was not written goes to
-/// `unwritten`.
-pub(super) async fn run(
-    site: &Site,
-    stream: Stream,
-    pipe: Pipe,
-    ready: Ready,
-    unwritten: &mut WireBuf,
-) -> (Outcome, Option<PeerKey>) {
-    let Ready { peer, info, input } = ready;
+/// Takes the peer in; one that the socket does not want is told why. Apart from [`run`], which would hold what this is given
+/// for as long as the connection lasts.
+pub(super) fn admit(site: &Site, stream: &Stream, pipe: Pipe, info: &Arc<PeerInfo>) -> Option<PeerKey> {
     let core = &site.core;
-    let key = match core.admit(&site.name, &info, pipe) {
+    let key = match core.admit(&site.name, info, pipe) {
         Ok(key) => key,
         Err(refused) => {
-            refuse(&stream, &refused.to_string());
-            site.emit(Some(&info), EventKind::Refused(refused));
-            return (Outcome::Refused, None);
+            refuse(stream, &refused.to_string());
+            site.emit(Some(info), EventKind::Refused(refused));
+            return None;
         }
     };
     if !core.belongs(&site.name, key) {
@@ -144,9 +130,21 @@ pub(super) async fn run(
         }
         later.run();
     }
-    site.emit(Some(&info), EventKind::HandshakeSucceeded);
-    let stream = Arc::new(stream);
-    let start = Start { minor: peer.minor, input, records: None };
+    site.emit(Some(info), EventKind::HandshakeSucceeded);
+    Some(key)
+}
+
+/// Carries the traffic of a peer that was taken in until the connection ends; says why. What was not written goes to
+/// `unwritten`.
+pub(super) async fn run(
+    site: &Site,
+    stream: Arc<Stream>,
+    key: PeerKey,
+    ready: Ready,
+    unwritten: &mut WireBuf,
+) -> DisconnectReason {
+    let core = &site.core;
+    let start = Start { minor: ready.minor, input: ready.input, records: None };
     let mut session = Session::new(site, &stream, key, start);
     let end = std::future::poll_fn(|cx| session.poll(cx)).await;
     *unwritten = std::future::poll_fn(|cx| session.poll_unwritten(cx)).await;
@@ -165,22 +163,20 @@ pub(super) async fn run(
     if let DisconnectReason::Protocol(_) = reason {
         Tally::count(&core.tally.refused, 1);
     }
-    (Outcome::Ended(reason), Some(key))
+    reason
 }
 
 /// Tells the monitors of the end, once the peer is out of the socket: who hears of it finds it true.
-pub(super) fn report_end(site: &Site, info: &Arc<PeerInfo>, outcome: &Outcome) {
-    if let Outcome::Ended(reason) = outcome {
-        site.emit(Some(info), EventKind::Disconnected(reason.clone()));
-    }
+pub(super) fn report_end(site: &Site, info: &Arc<PeerInfo>, reason: DisconnectReason) {
+    site.emit(Some(info), EventKind::Disconnected(reason));
 }
 
 /// Takes a peer out whose pipe lived only as long as its connection.
-pub(super) fn gone(core: &Core, key: PeerKey, outcome: &Outcome) {
+pub(super) fn gone(core: &Core, key: PeerKey, reason: &DisconnectReason) {
     core.left(key);
     // A socket that closes counts what is left itself.
     if !core.outbox.lock().is_closed() {
-        let ours = matches!(outcome, Outcome::Ended(DisconnectReason::ClosedByUs));
+        let ours = *reason == DisconnectReason::ClosedByUs;
         core.depart(key, false, if ours { DropReason::Linger } else { DropReason::Disconnect });
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::connection::{self, Outcome, Ready};
+use super::connection::{self, Ready};
 use super::site::Site;
 use crate::clock::{sleep, sleep_until};
 use crate::endpoint::Address;
@@ -35,6 +35,14 @@ pub(super) async fn dial(site: Arc<Site>, address: Address, key: Option<PeerKey>
     if end == Stop::GaveUp {
         site.emit(None, EventKind::GaveUp);
     }
+}
+
+/// Why a connection is over.
+enum Outcome {
+    /// The socket did not take the peer.
+    Refused,
+    /// It was established, and has ended.
+    Ended(DisconnectReason),
 }
 
 /// Whether one of the two sides has found a fault with the other: the next attempt will hardly be better.
@@ -114,7 +122,7 @@ impl Dialer<'_> {
     }
 
     /// Connects and shakes hands once.
-    async fn attempt(&self) -> Result<(Stream, Ready), Failure> {
+    async fn attempt(&self) -> Result<(Arc<Stream>, Ready), Failure> {
         let site = self.site;
         site.emit(None, EventKind::Connecting);
         let stream = transport::connect(&self.address, &site.options.transport).await.map_err(|error| {
@@ -127,23 +135,29 @@ impl Dialer<'_> {
             site.emit(None, EventKind::HandshakeFailed(error));
             failure
         })?;
-        Ok((stream, ready))
+        Ok((Arc::new(stream), ready))
     }
 
     /// Carries one connection's traffic; says how it ended.
-    async fn carry(&self, stream: Stream, ready: Ready) -> Outcome {
+    async fn carry(&self, stream: Arc<Stream>, ready: Ready) -> Outcome {
         let core = &self.site.core;
-        let pipe = self.key.map_or_else(|| core.wire_pipe(), Pipe::Made);
-        let mut unwritten = WireBuf::default();
         let info = ready.info.clone();
-        let (outcome, key) = connection::run(self.site, stream, pipe, ready, &mut unwritten).await;
-        match (self.key, key) {
-            (Some(key), _) => core.interrupted(key, unwritten),
-            (None, Some(key)) => connection::gone(core, key, &outcome),
-            (None, None) => {}
+        let pipe = self.key.map_or_else(|| core.wire_pipe(), Pipe::Made);
+        let Some(key) = connection::admit(self.site, &stream, pipe, &info) else {
+            if let Some(key) = self.key {
+                core.interrupted(key, WireBuf::default());
+            }
+            return Outcome::Refused;
+        };
+        let mut unwritten = WireBuf::default();
+        let reason = connection::run(self.site, stream, key, ready, &mut unwritten).await;
+        if self.key.is_some() {
+            core.interrupted(key, unwritten);
+        } else {
+            connection::gone(core, key, &reason);
         }
-        connection::report_end(self.site, &info, &outcome);
-        outcome
+        connection::report_end(self.site, &info, reason.clone());
+        Outcome::Ended(reason)
     }
 
     /// Resolves when the endpoint is to be given up: told to stop, and nothing left to deliver or

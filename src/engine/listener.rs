@@ -32,7 +32,8 @@ pub(super) async fn listen(site: Arc<Site>, listener: Listener) {
         match accepted {
             Ok(stream) => {
                 let place = pending.enter(stream.source());
-                site.spawn(&runtime, accepted_connection(site.clone(), stream, place));
+                let (shared, stream) = (site.clone(), Arc::new(stream));
+                site.spawn(&runtime, move || accepted_connection(shared, stream, place));
             }
             Err(error) => {
                 site.emit(None, EventKind::AcceptFailed(error.into()));
@@ -49,7 +50,7 @@ pub(super) async fn listen(site: Arc<Site>, listener: Listener) {
 }
 
 /// Shakes hands with a peer that connected, and carries its traffic.
-async fn accepted_connection(site: Arc<Site>, stream: Stream, place: Place) {
+async fn accepted_connection(site: Arc<Site>, stream: Arc<Stream>, place: Place) {
     let core = &site.core;
     let stranger = Arc::new(PeerInfo::stranger(&stream.peer().to_string()));
     site.emit(Some(&stranger), EventKind::Accepted);
@@ -72,13 +73,13 @@ async fn accepted_connection(site: Arc<Site>, stream: Stream, place: Place) {
             return;
         }
     };
-    let mut unwritten = WireBuf::default();
     let info = ready.info.clone();
-    let (outcome, key) = connection::run(&site, stream, core.wire_pipe(), ready, &mut unwritten).await;
-    if let Some(key) = key {
-        connection::gone(core, key, &outcome);
-    }
-    connection::report_end(&site, &info, &outcome);
+    let Some(key) = connection::admit(&site, &stream, core.wire_pipe(), &info) else { return };
+    // Nobody will connect to this peer again.
+    let mut unwritten = WireBuf::default();
+    let reason = connection::run(&site, stream, key, ready, &mut unwritten).await;
+    connection::gone(core, key, &reason);
+    connection::report_end(&site, &info, reason);
 }
 
 /// A listener that survives running out of file descriptors (D5).

@@ -29,11 +29,13 @@ pub(super) struct ReadBuffer {
     read_size: usize,
     /// The most that a message has needed.
     largest: usize,
+    /// Nothing has been read into it.
+    unused: bool,
 }
 
 impl ReadBuffer {
     pub(super) fn new(input: BytesMut) -> Self {
-        Self { input, size: 0, read_size: READ_MIN, largest: 0 }
+        Self { unused: input.is_empty(), input, size: 0, read_size: READ_MIN, largest: 0 }
     }
 
     /// Makes room for the next read, for a message of which `needed` bytes are lacking; says how much there is. It is
@@ -88,8 +90,17 @@ impl ReadBuffer {
         }
     }
 
+    /// Nothing has come. A peer that has said nothing yet may say nothing for long.
+    #[inline]
+    pub(super) fn nothing_came(&mut self) {
+        if self.unused {
+            self.input = BytesMut::new();
+        }
+    }
+
     /// Larger reads while they are filled, smaller ones when they are mostly empty.
     pub(super) fn adapt(&mut self, count: usize, room: usize) {
+        self.unused = false;
         if count == room {
             self.read_size = (self.read_size * 2).min(READ_MAX);
         } else if count < self.read_size / 8 {

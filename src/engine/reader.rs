@@ -118,7 +118,10 @@ impl Reader {
                 self.buffer.adapt(count, room);
                 Ok(Some(count))
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.buffer.nothing_came();
+                Ok(None)
+            }
             Err(error) => Err(lost(error)),
         }
     }

@@ -32,11 +32,15 @@ impl Site {
         self.core.events.emit(&self.name, peer, kind);
     }
 
-    /// Runs a task of the socket. Where its runtime ends first, the socket learns of that.
-    pub(super) fn spawn(&self, runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a task of the socket, which is made within: given as a future it would be held twice, as an argument and as what
+    /// is awaited. Where its runtime ends first, the socket learns of that.
+    pub(super) fn spawn<F>(&self, runtime: &Handle, task: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let unfinished = Unfinished(Arc::downgrade(&self.core));
         let task = async move {
-            task.await;
+            task().await;
             unfinished.finish();
         };
         self.core.tasks.spawn_on(task, runtime);
@@ -106,7 +110,8 @@ async fn bind_network(
     }
     let site = Arc::new(Site { core: core.clone(), name, options, stop });
     site.emit(None, EventKind::Listening);
-    site.spawn(runtime, listener::listen(site.clone(), listener));
+    let shared = site.clone();
+    site.spawn(runtime, move || listener::listen(shared, listener));
     Ok(bound)
 }
 
@@ -158,7 +163,8 @@ pub(crate) fn connect(
                 core.belongs(&name, key);
             }
             let site = Arc::new(Site { core: core.clone(), name, options, stop });
-            site.spawn(&runtime, dialer::dial(site.clone(), address.clone(), key));
+            let (shared, address) = (site.clone(), address.clone());
+            site.spawn(&runtime, move || dialer::dial(shared, address, key));
             Ok(key)
         }
     }
