@@ -96,6 +96,7 @@ pub enum RouterEvent {
     Disconnected(RoutingId),
 }
 
+#[inline]
 fn named(inbox: &Inbox, peer: PeerKey) -> RoutingId {
     RoutingId::of(peer, inbox.get(peer).and_then(|pipe| pipe.id.clone()))
 }
@@ -169,6 +170,7 @@ fn offer<'a>(
 }
 
 /// What cannot be routed or queued is dropped, unless `mandatory` (B4.8, B4.9).
+#[inline]
 fn offer_to(
     core: &Core,
     peer: Option<PeerKey>,

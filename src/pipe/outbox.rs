@@ -43,7 +43,7 @@ pub(crate) struct Outbox {
     /// The message being published, encoded once for all.
     encoded: WireBuf,
     /// Copies that are yet to be made, under the lock's next holds.
-    unfinished: Option<Copies>,
+    unfinished: Option<Box<Copies>>,
     /// Copies made so far.
     copies: usize,
     /// A sender's turn, and how many messages that is.
@@ -258,22 +258,31 @@ impl Outbox {
             self.counters.dropped_no_peer += 1;
         }
         let now = if self.waits_for_all() { self.matched.len() } else { self.matched.len().min(STEP) };
-        let encoded = std::mem::take(&mut self.encoded);
+        self.copies = self.copies.wrapping_add(now);
         for at in 0..now {
-            self.copy(self.matched[at], &encoded, message, size, later);
+            let key = self.matched[at];
+            if !copy(&mut self.pipes, &mut self.counters, key, &self.encoded, message, size, later) {
+                self.found_full(key, later);
+            }
         }
         if now < self.matched.len() {
-            self.unfinished = Some(Copies { peers: self.matched.split_off(now), encoded });
-            return Ok(());
+            self.leave(now);
+        } else {
+            self.encoded.release(later);
         }
-        self.encoded = encoded;
-        self.encoded.release(later);
         Ok(())
+    }
+
+    /// Leaves the copies from that one on to [`copy_on`](Self::copy_on).
+    #[cold]
+    fn leave(&mut self, from: usize) {
+        let (peers, encoded) = (self.matched.split_off(from), std::mem::take(&mut self.encoded));
+        self.unfinished = Some(Box::new(Copies { peers, encoded }));
     }
 
     /// What [`publish`](Self::publish) has left; for [`copy_on`](Self::copy_on), once the lock was released.
     #[inline]
-    pub(crate) fn take_unfinished(&mut self) -> Option<Copies> {
+    pub(crate) fn take_unfinished(&mut self) -> Option<Box<Copies>> {
         self.unfinished.take()
     }
 
@@ -283,29 +292,20 @@ impl Outbox {
         let size = wire_size(&[], message);
         let rest = copies.peers.len().saturating_sub(STEP);
         for key in copies.peers.drain(rest..) {
-            self.copy(key, &copies.encoded, message, size, later);
+            if !copy(&mut self.pipes, &mut self.counters, key, &copies.encoded, message, size, later) {
+                self.found_full(key, later);
+            }
         }
         rest > 0
     }
 
-    fn copy(
-        &mut self,
-        key: PeerKey,
-        encoded: &WireBuf,
-        message: &Message,
-        size: usize,
-        later: &mut Deferred,
-    ) {
-        self.copies = self.copies.wrapping_add(1);
-        let Some(pipe) = self.pipes.get_mut(key) else { return };
-        if pipe.has_room(size) {
-            self.counters.dropped_full += pipe.push_copy(encoded, message, size, later);
-            pipe.wake(later);
-        } else {
+    /// A pipe misses a copy.
+    fn found_full(&mut self, key: PeerKey, later: &mut Deferred) {
+        self.counters.full += 1;
+        if let Some(pipe) = self.pipes.get_mut(key) {
             pipe.full += 1;
-            self.counters.full += 1;
-            self.miss(key, later);
         }
+        self.miss(key, later);
     }
 
     /// Copies made so far, of all messages.
@@ -656,6 +656,28 @@ impl Outbox {
             _ => None,
         }
     }
+}
+
+/// Makes a copy for one peer, if it is still there; says whether it had room. (40 of 640 instructions of publishing to one
+/// subscriber less than as a call.)
+#[allow(clippy::inline_always, reason = "the figure above")]
+#[inline(always)]
+fn copy(
+    pipes: &mut SlotMap<PeerKey, OutPipe>,
+    counters: &mut OutCounters,
+    key: PeerKey,
+    encoded: &WireBuf,
+    message: &Message,
+    size: usize,
+    later: &mut Deferred,
+) -> bool {
+    let Some(pipe) = pipes.get_mut(key) else { return true };
+    let room = pipe.has_room(size);
+    if room {
+        counters.dropped_full += pipe.push_copy(encoded, message, size, later);
+        pipe.wake(later);
+    }
+    room
 }
 
 /// A pipe has room for those who wait.

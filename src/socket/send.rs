@@ -84,7 +84,7 @@ impl Core {
 
     /// Makes the copies that are left, under several holds of the lock.
     #[cold]
-    pub(super) fn finish(&self, mut copies: Copies, message: &Message) {
+    pub(super) fn finish(&self, mut copies: Box<Copies>, message: &Message) {
         loop {
             let mut later = Deferred::new();
             let more = self.outbox.lock().copy_on(&mut copies, message, &mut later);
