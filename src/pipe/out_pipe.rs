@@ -178,7 +178,8 @@ impl OutPipe {
     }
 
     /// As [`OutPipe::push`], of what is encoded already.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "as there")]
+    #[inline(always)]
     pub(super) fn push_copy(
         &mut self,
         encoded: &WireBuf,

@@ -257,27 +257,26 @@ impl Outbox {
         if self.matched.is_empty() {
             self.counters.dropped_no_peer += 1;
         }
-        let now = if self.waits_for_all() { self.matched.len() } else { self.matched.len().min(STEP) };
-        self.copies = self.copies.wrapping_add(now);
-        for at in 0..now {
+        if self.matched.len() > STEP && !self.waits_for_all() {
+            self.leave(STEP);
+        }
+        self.copies = self.copies.wrapping_add(self.matched.len());
+        for at in 0..self.matched.len() {
             let key = self.matched[at];
             if !copy(&mut self.pipes, &mut self.counters, key, &self.encoded, message, size, later) {
                 self.found_full(key, later);
             }
         }
-        if now < self.matched.len() {
-            self.leave(now);
-        } else {
-            self.encoded.release(later);
-        }
+        self.encoded.release(later);
         Ok(())
     }
 
     /// Leaves the copies from that one on to [`copy_on`](Self::copy_on).
     #[cold]
     fn leave(&mut self, from: usize) {
-        let (peers, encoded) = (self.matched.split_off(from), std::mem::take(&mut self.encoded));
-        self.unfinished = Some(Box::new(Copies { peers, encoded }));
+        let mut encoded = WireBuf::default();
+        encoded.extend(&self.encoded);
+        self.unfinished = Some(Box::new(Copies { peers: self.matched.split_off(from), encoded }));
     }
 
     /// What [`publish`](Self::publish) has left; for [`copy_on`](Self::copy_on), once the lock was released.
