@@ -34,8 +34,8 @@ impl<T> Drop for Timed<'_, T> {
     fn drop(&mut self) {
         let held = now().saturating_sub(self.since);
         if held > LONG {
-            // Not by a macro: what tests print is kept back if they pass.
-            let _ = writeln!(std::io::stderr(), "held for {held:?}: {}", self.at);
+            // Not by a macro: what tests print is kept back if they pass. And at once, as a line.
+            let _ = std::io::stderr().write_all(format!("held for {held:?}: {}\n", self.at).as_bytes());
         }
     }
 }
