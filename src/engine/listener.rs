@@ -122,3 +122,19 @@ impl Acceptor {
 fn reserve() -> Option<File> {
     File::open("/dev/null").ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<F>(_: fn(Arc<Site>, Arc<Stream>, Place) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// An idle peer costs little, and most of that is this.
+    #[test]
+    fn the_task_of_a_connection_takes_less_than_a_kibibyte_and_a_quarter() {
+        let size = size(accepted_connection);
+        assert!(size < 1280, "{size}");
+    }
+}

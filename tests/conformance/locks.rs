@@ -10,7 +10,7 @@ use sinew::{
 };
 use tokio::time::{Duration, Instant};
 
-use crate::kit::{Soon, bind};
+use crate::kit::{Soon, bind, inproc};
 
 /// A payload whose end looks at the socket that it was sent by.
 struct Owner(Push, Arc<AtomicUsize>);
@@ -261,4 +261,36 @@ async fn a_context_that_ends_hurries_those_that_linger() {
     tokio::task::yield_now().await;
     assert_eq!(context.shutdown(Duration::from_millis(50)).soon().await.undelivered, 1);
     assert_eq!(closing.soon().await.undelivered, 1);
+}
+
+/// More subscribers than get their copies under one hold of the lock.
+#[tokio::test]
+async fn every_one_of_many_subscribers_gets_every_message_in_order() {
+    for no_drop in [false, true] {
+        let publisher = Pub::builder().no_drop(no_drop).build().unwrap();
+        let endpoint = publisher.bind(inproc()).await.unwrap();
+        let mut subs = Vec::new();
+        for _ in 0..600 {
+            let sub = Sub::builder().subscribe("").build().unwrap();
+            sub.connect(&endpoint).await.unwrap();
+            subs.push(sub);
+        }
+        publisher.wait_for_subscribers(600).soon().await.unwrap();
+        for number in 0..3 {
+            publisher.send(number.to_string()).soon().await.unwrap();
+        }
+        publisher.try_send("3").unwrap();
+        let mut more = (4..8).map(|number| number.to_string().into()).collect();
+        publisher.send_many(&mut more).soon().await.unwrap();
+        for sub in &subs {
+            for number in 0..8 {
+                assert_eq!(sub.try_recv().unwrap(), number.to_string());
+            }
+        }
+        let stats = publisher.stats();
+        assert_eq!((stats.peers.len(), stats.dropped.high_water_mark), (600, 0));
+        subs.truncate(1);
+        publisher.send("left").soon().await.unwrap();
+        assert_eq!(subs[0].recv().soon().await.unwrap(), "left");
+    }
 }
