@@ -222,6 +222,26 @@ async fn a_radio_reaches_the_members_of_exactly_that_group() {
     }
 }
 
+/// More members than get their copies under one hold of the lock.
+#[tokio::test]
+async fn every_one_of_many_members_gets_every_frame() {
+    let radio = Radio::new();
+    let endpoint = bind(&radio, Medium::Inproc).await;
+    let dishes: Vec<_> = (0..600).map(|_| Dish::builder().join(group("g")).build().unwrap()).collect();
+    for dish in &dishes {
+        dish.connect(&endpoint).await.unwrap();
+    }
+    within("all", radio.wait_for_members(group("g"), 600)).await.unwrap();
+    for number in 0..3 {
+        radio.send(group("g"), number.to_string()).await.unwrap();
+    }
+    for dish in &dishes {
+        for number in 0..3 {
+            assert_eq!(dish.try_recv().unwrap(), (group("g"), number.to_string().into()));
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_dish_joins_by_commands_and_anew_with_each_connection() {
     let listener = RawListener::bind().await;

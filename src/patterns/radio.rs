@@ -4,10 +4,10 @@ use super::handle::{Handle, lifecycle};
 use super::verbs::sends_to;
 use crate::error::SocketClosed;
 use crate::message::{Frame, Message};
-use crate::pipe::{Deferred, Outbox};
+use crate::pipe::{Deferred, Outbox, Refusal};
 use crate::proto::SocketType;
-use crate::routing::{FanOut, Route};
-use crate::socket::{Core, LINGER, Offer, Pattern};
+use crate::routing::{self, Route};
+use crate::socket::{Core, FanOut, LINGER, Offer, Pattern};
 
 macro_rules! broadcasting {
     () => {
@@ -52,7 +52,7 @@ pub struct Radio {
 pub(super) static PATTERN: Pattern = Pattern {
     socket_type: SocketType::Radio,
     peers: &[SocketType::Dish],
-    route: |specific| Route::Fan(Box::new(FanOut { exact: true, ..FanOut::new(false, specific.no_drop) })),
+    route: |specific| Route::Fan(Box::new(routing::FanOut::exact(specific.no_drop))),
     send: None,
     receive: None,
     arrive: super::push::unexpected,
@@ -76,14 +76,10 @@ sends_to!(Radio, Group, Frame, offer);
 
 /// The group goes in front.
 fn offer(_: &Core, to: Group) -> impl Offer {
-    move |outbox: &mut Outbox, message: &mut Message, later: &mut Deferred| {
+    FanOut(move |outbox: &mut Outbox, message: &mut Message, later: &mut Deferred| -> Result<(), Refusal> {
         message.push_front(to.as_frame());
-        let published = outbox.publish(message, None, false, later);
-        if published.is_err() {
-            message.pop_front();
-        }
-        published
-    }
+        outbox.publish(message, None, false, later).inspect_err(|_| drop(message.pop_front()))
+    })
 }
 
 impl Radio {

@@ -3,6 +3,8 @@
 
 use std::task::Waker;
 
+use super::Copies;
+
 /// Filled under a lock, run after it.
 #[derive(Default)]
 #[must_use = "tasks sleep on until it is run"]
@@ -16,6 +18,7 @@ pub(crate) struct Deferred {
 struct More {
     wakers: Vec<Waker>,
     discarded: Vec<Box<dyn Send>>,
+    copies: Option<Box<Copies>>,
 }
 
 impl Deferred {
@@ -46,6 +49,17 @@ impl Deferred {
         self.more.get_or_insert_default().discarded.push(Box::new(value));
     }
 
+    /// Has copies of a message made under further holds of the lock.
+    pub(super) fn copy(&mut self, copies: Copies) {
+        self.more.get_or_insert_default().copies = Some(Box::new(copies));
+    }
+
+    /// The copies that are yet to be made.
+    #[inline]
+    pub(crate) fn take_copies(&mut self) -> Option<Box<Copies>> {
+        self.more.as_mut()?.copies.take()
+    }
+
     /// Does it; call it after the lock is released.
     #[inline]
     pub(crate) fn run(self) {
@@ -63,6 +77,7 @@ impl Deferred {
             waker.wake();
         }
         if let Some(more) = self.more {
+            debug_assert!(more.copies.is_none(), "whoever publishes makes the copies that are left");
             more.wakers.into_iter().for_each(Waker::wake);
         }
     }

@@ -586,10 +586,23 @@ impl Inbox {
         (SHARE + left).saturating_mul(self.active.len()).max(TURN)
     }
 
-    /// Whether a peer that has come or gone is to be announced next.
-    pub(crate) fn has_news(&self) -> bool {
-        let Some(key) = self.active.current().filter(|_| self.announce) else { return false };
-        self.get(key).is_some_and(|pipe| pipe.arrived) || self.past.contains_key(&key)
+    /// Whether [`pop`](Self::pop) would find something, where nothing is filtered.
+    pub(crate) fn has_next(&mut self, later: &mut Deferred) -> bool {
+        while let Some(key) = self.active.current() {
+            // One of the past has at least its end to be told.
+            let past = self.past.contains_key(&key);
+            if let Some(pipe) = self.get_mut(key) {
+                if pipe.unread() == 0 {
+                    pipe.fetch(later);
+                }
+                if past || pipe.arrived || pipe.unread() > 0 {
+                    return true;
+                }
+                pipe.active = false;
+            }
+            self.active.drop_current();
+        }
+        false
     }
 
     /// Puts a message back where it came from, as if it had not been received.

@@ -42,8 +42,6 @@ pub(crate) struct Outbox {
     stamp: u64,
     /// The message being published, encoded once for all.
     encoded: WireBuf,
-    /// Copies that are yet to be made, under the lock's next holds.
-    unfinished: Option<Box<Copies>>,
     /// Copies made so far.
     copies: usize,
     /// A sender's turn, and how many messages that is.
@@ -134,7 +132,6 @@ impl Outbox {
             matched: Vec::new(),
             stamp: 0,
             encoded: WireBuf::default(),
-            unfinished: None,
             copies: 0,
             budget: Budget::new(turn),
             turn,
@@ -249,7 +246,8 @@ impl Outbox {
         }
         let size = wire_size(&[], message);
         self.spend(size);
-        if self.waits_for_all() && self.block_full(size) {
+        let waits_for_all = self.waits_for_all();
+        if waits_for_all && self.block_full(size) {
             return Err(Refusal::Full);
         }
         self.encoded.clear();
@@ -257,8 +255,8 @@ impl Outbox {
         if self.matched.is_empty() {
             self.counters.dropped_no_peer += 1;
         }
-        if self.matched.len() > STEP && !self.waits_for_all() {
-            self.leave(STEP);
+        if self.matched.len() > STEP && !waits_for_all {
+            self.leave(STEP, later);
         }
         self.copies = self.copies.wrapping_add(self.matched.len());
         for at in 0..self.matched.len() {
@@ -273,16 +271,10 @@ impl Outbox {
 
     /// Leaves the copies from that one on to [`copy_on`](Self::copy_on).
     #[cold]
-    fn leave(&mut self, from: usize) {
+    fn leave(&mut self, from: usize, later: &mut Deferred) {
         let mut encoded = WireBuf::default();
         encoded.extend(&self.encoded);
-        self.unfinished = Some(Box::new(Copies { peers: self.matched.split_off(from), encoded }));
-    }
-
-    /// What [`publish`](Self::publish) has left; for [`copy_on`](Self::copy_on), once the lock was released.
-    #[inline]
-    pub(crate) fn take_unfinished(&mut self) -> Option<Box<Copies>> {
-        self.unfinished.take()
+        later.copy(Copies { peers: self.matched.split_off(from), encoded });
     }
 
     /// Makes some of the copies; says whether there are more. Who publishes meanwhile may be ahead with some peers and

@@ -131,7 +131,10 @@ impl WireBuf {
         self.messages = 0;
         self.frame_left = 0;
         self.more = false;
-        self.large.clear();
+        // Clearing an empty one is a call.
+        if !self.large.is_empty() {
+            self.large.clear();
+        }
         self.bytes.clear();
         if self.bytes.capacity() > KEEP {
             self.bytes = Vec::new();

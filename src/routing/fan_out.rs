@@ -22,7 +22,7 @@ pub(crate) struct FanOut {
     /// With manual subscriptions (B5.13), what the peers asked for; the application edits `table`.
     pub(crate) asked: Option<Trie<PeerKey>>,
     /// A message is for those who hold exactly its first frame, not for those who hold a prefix of it.
-    pub(crate) exact: bool,
+    exact: bool,
     /// A full subscriber holds the publisher up (B5.12).
     pub(crate) waits_for_all: bool,
 }
@@ -34,6 +34,12 @@ impl FanOut {
     /// A publisher whose application edits the table by hand if `manual`.
     pub(crate) fn new(manual: bool, waits_for_all: bool) -> Self {
         Self { table: Trie::default(), asked: manual.then(Trie::default), exact: false, waits_for_all }
+    }
+
+    /// A sender to groups.
+    #[cfg(feature = "draft")]
+    pub(crate) fn exact(waits_for_all: bool) -> Self {
+        Self { exact: true, ..Self::new(false, waits_for_all) }
     }
 
     /// Calls `f` with each peer that a message is for, by its first frame; with some of them perhaps several times.

@@ -143,8 +143,12 @@ impl Core {
         let Some(receive) = &self.pattern.receive else { return Taken::Nothing };
         let conversation = self.conversation.lock().clone();
         // To a REP that has to reply it would be said at once.
-        if matches!(conversation, Conversation::MustReply { .. }) || inbox.has_news() {
+        if matches!(conversation, Conversation::MustReply { .. }) {
             return Taken::Item;
+        }
+        // What is told of peers cannot be put back.
+        if self.specific.announce {
+            return if inbox.has_next(later) { Taken::Item } else { Taken::Nothing };
         }
         let mut item = (PeerKey::default(), Message::new());
         match (receive.take)(self, inbox, &mut item, later) {

@@ -63,7 +63,7 @@ impl Core {
     ) -> T {
         let mut later = Deferred::new();
         let mut inbox = F::CLEARS_INBOX.then(|| self.inbox.lock());
-        let (said, unfinished) = {
+        let said = {
             let mut outbox = self.outbox.lock();
             let offered = offer.offer(&mut outbox, message, &mut later);
             if offered.is_ok()
@@ -71,12 +71,12 @@ impl Core {
             {
                 Tally::count(&self.tally.unexpected, inbox.clear(&mut later));
             }
-            let said = with(&mut outbox, offered, &mut later);
-            (said, if F::FANS_OUT { outbox.take_unfinished() } else { None })
+            with(&mut outbox, offered, &mut later)
         };
         drop(inbox);
+        let copies = if F::FANS_OUT { later.take_copies() } else { None };
         later.run();
-        if let Some(copies) = unfinished {
+        if let Some(copies) = copies {
             self.finish(copies, message);
         }
         said
@@ -191,7 +191,7 @@ impl Core {
         while !F::CLEARS_INBOX && !messages.is_empty() {
             let mut later = Deferred::new();
             let mut sent = 0;
-            let (offered, unfinished) = {
+            let offered = {
                 let mut outbox = self.outbox.lock();
                 let copies = outbox.copies();
                 let mut offered = Ok(());
@@ -202,10 +202,11 @@ impl Core {
                         break;
                     }
                 }
-                (offered, if F::FANS_OUT { outbox.take_unfinished() } else { None })
+                offered
             };
+            let copies = later.take_copies();
             later.run();
-            if let (Some(copies), Some(message)) = (unfinished, messages.get(sent.wrapping_sub(1))) {
+            if let (Some(copies), Some(message)) = (copies, messages.get(sent.wrapping_sub(1))) {
                 self.finish(copies, message);
             }
             drop(messages.drain(..sent));

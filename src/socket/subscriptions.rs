@@ -116,16 +116,16 @@ impl Core {
         });
         if let Some(rest) = rest {
             let mut later = Deferred::new();
-            let unfinished = {
+            {
                 let mut outbox = self.outbox.lock();
                 // Somebody whose turn is over does not wait here: subscribing is no asynchronous act.
                 if outbox.publish(&rest, None, false, &mut later) == Err(Refusal::Yield) {
                     let _ = outbox.publish(&rest, None, false, &mut later);
                 }
-                outbox.take_unfinished()
-            };
+            }
+            let copies = later.take_copies();
             later.run();
-            if let Some(copies) = unfinished {
+            if let Some(copies) = copies {
                 self.finish(copies, &rest);
             }
         }

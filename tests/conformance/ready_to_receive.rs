@@ -92,6 +92,22 @@ async fn a_router_is_ready_for_news_of_its_peers_and_they_stay() {
     drop(peer);
     router.recv_ready().soon().await.unwrap();
     assert_eq!(router.try_recv_event().unwrap(), RouterEvent::Disconnected(id));
+
+    // Behind a peer that has nothing more to say, too.
+    let mut first = raw(&router).await;
+    first.send_msg(&[b"all"]).await;
+    assert!(matches!(router.recv_event().soon().await.unwrap(), RouterEvent::Connected(_)));
+    assert!(matches!(router.recv_event().soon().await.unwrap(), RouterEvent::Message(..)));
+    let _second = raw(&router).await;
+    for _ in 0..3 {
+        router.recv_ready().soon().await.unwrap();
+    }
+    assert!(matches!(router.try_recv_event().unwrap(), RouterEvent::Connected(_)));
+    let mut ready = Box::pin(router.recv_ready());
+    assert!(futures::poll!(&mut ready).is_pending());
+    first.send_msg(&[b"more"]).await;
+    ready.soon().await.unwrap();
+    assert!(matches!(router.try_recv_event().unwrap(), RouterEvent::Message(..)));
 }
 
 #[tokio::test]
