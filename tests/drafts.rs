@@ -11,7 +11,7 @@ use sinew::{
     SendErrorKind, Sending, Server, Socket,
 };
 use support::raw_peer::{COMMAND, RawListener, RawPeer};
-use support::{MEDIA, Medium, within};
+use support::{MEDIA, Medium, pass, within};
 
 fn group(name: &str) -> Group {
     name.try_into().unwrap()
@@ -273,15 +273,17 @@ async fn a_dish_joins_by_commands_and_anew_with_each_connection() {
 
 #[tokio::test]
 async fn a_radio_says_nothing_to_a_dish_but_what_is_for_it() {
-    let radio =
-        Radio::builder().heartbeat(Duration::from_millis(5), Duration::from_secs(60)).build().unwrap();
+    pass(Duration::from_millis(1)).await;
+    let radio = Radio::builder().heartbeat(Duration::from_secs(5), Duration::from_secs(60)).build().unwrap();
     let mut dish = raw(&radio, "DISH").await;
     dish.send_command("JOIN", b"news").await;
     // Neither of these is a membership.
     dish.send_command("SUBSCRIBE", b"other").await;
     dish.send_msg(&[b"\x01other"]).await;
     dish.settle().await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // A PING would come before the answer.
+    pass(Duration::from_secs(50)).await;
+    dish.settle().await;
     radio.send(group("other"), "no").await.unwrap();
     radio.send(group("news"), "hello").await.unwrap();
     assert_eq!(dish.recv_raw(13).await, b"\x01\x04news\x00\x05hello");

@@ -152,7 +152,7 @@ impl<'a> Session<'a> {
     /// may do so.
     fn tell(&self, error: &ProtocolError, waker: &Waker) {
         if let Some(mut writer) = self.write_half.take(waker) {
-            writer.commands.clear();
+            // Behind what is there already, the front of which may be written.
             command::put_error(&mut writer.commands, &error.to_string());
             let _ = writer.write_once();
             self.write_half.give_back(writer);
@@ -331,17 +331,13 @@ impl<'a> Session<'a> {
 
     fn command(&mut self, reader: &mut Reader, command: Command) -> Result<(), End> {
         let groups = self.core.pattern.groups;
+        let subscribed =
+            |subscribe, topic: &[u8]| self.core.subscribed(self.key, subscribe, topic).map_err(broken);
         match command {
-            Command::Subscribe(topic) if !groups => {
-                self.core.subscribed(self.key, true, &topic).map_err(broken)?
-            }
-            Command::Cancel(topic) if !groups => {
-                self.core.subscribed(self.key, false, &topic).map_err(broken)?
-            }
-            Command::Join(group) if groups => self.core.subscribed(self.key, true, &group).map_err(broken)?,
-            Command::Leave(group) if groups => {
-                self.core.subscribed(self.key, false, &group).map_err(broken)?
-            }
+            Command::Subscribe(topic) if !groups => subscribed(true, &topic)?,
+            Command::Cancel(topic) if !groups => subscribed(false, &topic)?,
+            Command::Join(group) if groups => subscribed(true, &group)?,
+            Command::Leave(group) if groups => subscribed(false, &group)?,
             Command::Error(reason) => {
                 let reason = String::from_utf8_lossy(&reason).into_owned();
                 return Err(End::Lost(DisconnectReason::Rejected { reason }));
@@ -350,7 +346,9 @@ impl<'a> Session<'a> {
                 self.pong = Some(Bytes::copy_from_slice(&context));
                 reader.ttl = heartbeat::timeout(ttl_ds);
             }
-            _ => {}
+            // Groups where there are topics, and the other way round, are no business of ours.
+            Command::Subscribe(_) | Command::Cancel(_) | Command::Join(_) | Command::Leave(_) => {}
+            Command::Ignored => {}
         }
         Ok(())
     }

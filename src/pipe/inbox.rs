@@ -7,10 +7,11 @@ use slotmap::SecondaryMap;
 
 use crate::message::{Frame, Message};
 use crate::proto::Received;
-use crate::routing::{PeerKey, Rotation, Trie, as_topic};
+use crate::routing::{PeerKey, Rotation};
 use crate::sync::{Arc, Mutex};
 
 use super::budget::Budget;
+use super::filter::Filter;
 use super::notes::Notes;
 use super::outbox::{count as number, wire_size};
 use super::{AHEAD, Deferred, Hwm, Level, MANY, Name, Outbox, STEP, Slot, WaitQueue};
@@ -58,38 +59,6 @@ const TURN: usize = 4096;
 /// processor's cache (1 PULL with 1,000 PUSH: 107 ns of CPU a message instead of 140; 64 SUB with marks of 1,000,000:
 /// 73 instead of 172).
 const SHARE: usize = 256;
-
-/// What a SUB lets through.
-#[derive(Debug, Default)]
-pub(crate) struct Filter {
-    topics: Trie<()>,
-    /// The first frame is a topic, and no prefix of one.
-    exact: bool,
-    /// Let through what does *not* match (B5.17).
-    invert: bool,
-}
-
-impl Filter {
-    pub(crate) fn new(topics: &[Frame], exact: bool, invert: bool) -> Self {
-        let mut filter = Self { topics: Trie::default(), exact, invert };
-        topics.iter().for_each(|topic| filter.insert(topic));
-        filter
-    }
-
-    pub(crate) fn insert(&mut self, topic: &[u8]) {
-        self.topics.insert(&as_topic(topic, self.exact), ());
-    }
-
-    pub(crate) fn remove(&mut self, topic: &[u8]) {
-        self.topics.remove(&as_topic(topic, self.exact), ());
-    }
-
-    fn admits(&self, message: &Message) -> bool {
-        let mut matched = false;
-        self.topics.matches(&as_topic(message.first(), self.exact), |()| matched = true);
-        matched != self.invert
-    }
-}
 
 /// The inbound queue of one peer.
 #[derive(Debug)]

@@ -18,6 +18,7 @@
 
 mod budget;
 mod deferred;
+mod filter;
 mod hwm;
 mod inbox;
 #[cfg(all(test, sinew_loom))]
@@ -25,14 +26,17 @@ mod loom;
 mod notes;
 mod out_pipe;
 mod outbox;
+mod publish;
 mod wait;
 mod wire;
 
 pub(crate) use deferred::Deferred;
+pub(crate) use filter::Filter;
 pub(crate) use hwm::{Hwm, Level};
-pub(crate) use inbox::{Filter, InPipe, Inbox, Popped, Pull};
+pub(crate) use inbox::{InPipe, Inbox, Popped, Pull};
 pub(crate) use out_pipe::{Control, OutPipe};
-pub(crate) use outbox::{Copies, Fetched, Outbox, Refusal};
+pub(crate) use outbox::{Fetched, Outbox, Refusal};
+pub(crate) use publish::Copies;
 pub(crate) use wait::{Slot, WaitQueue};
 pub(crate) use wire::WireBuf;
 

@@ -156,9 +156,8 @@ impl OutPipe {
         }
     }
 
-    /// Queues a message; says how many gave way to it. (A ROUTER's send: 50 of 1,050 instructions less than as a call.)
-    #[allow(clippy::inline_always, reason = "the figure above")]
-    #[inline(always)]
+    /// Queues a message; says how many gave way to it.
+    #[inline]
     pub(super) fn push(
         &mut self,
         prefix: &[Frame],
@@ -178,7 +177,7 @@ impl OutPipe {
     }
 
     /// As [`OutPipe::push`], of what is encoded already.
-    #[allow(clippy::inline_always, reason = "as there")]
+    #[allow(clippy::inline_always, reason = "the figure is with `publish::copy`")]
     #[inline(always)]
     pub(super) fn push_copy(
         &mut self,

@@ -12,6 +12,7 @@ use crate::routing::{FanOut, PeerKey, Rotation, Route};
 
 use super::budget::Budget;
 use super::out_pipe::{Control, OutPipe, Queued};
+use super::publish::Publishing;
 use super::wire::BY_REFERENCE;
 use super::{AHEAD, Deferred, Hwm, Level, MANY, STEP, Slot, WaitQueue, WireBuf};
 
@@ -36,14 +37,7 @@ pub(crate) struct Outbox {
     closed: bool,
     /// Messages that closing has lost; whoever waits for the end of it is told the same.
     pub(crate) undelivered: usize,
-    /// Peers of the message being published; kept to reuse its memory.
-    matched: Vec<PeerKey>,
-    /// Marks the pipes in `matched`, so that overlapping subscriptions give one copy (B5.1).
-    stamp: u64,
-    /// The message being published, encoded once for all.
-    encoded: WireBuf,
-    /// Copies made so far.
-    copies: usize,
+    pub(super) publishing: Publishing,
     /// A sender's turn, and how many messages that is.
     budget: Budget,
     turn: usize,
@@ -74,13 +68,6 @@ impl OutCounters {
             _ => self.dropped_disconnect += count(messages),
         }
     }
-}
-
-/// The copies of one message that are yet to be made.
-#[derive(Debug)]
-pub(crate) struct Copies {
-    peers: Vec<PeerKey>,
-    encoded: WireBuf,
 }
 
 /// Why a message was not accepted.
@@ -129,10 +116,7 @@ impl Outbox {
             mark,
             closed: false,
             undelivered: 0,
-            matched: Vec::new(),
-            stamp: 0,
-            encoded: WireBuf::default(),
-            copies: 0,
+            publishing: Publishing::default(),
             budget: Budget::new(turn),
             turn,
         }
@@ -228,84 +212,8 @@ impl Outbox {
         }
     }
 
-    /// Sends a copy to every peer that the message matches (`invert`: does not match). A full peer
-    /// misses it, counted, or where the route waits for all, nobody gets it then (B5.12). With `only`, no other peer does.
-    /// The copies for many peers are left to [`copy_on`](Self::copy_on), but not where all were found to have room: others
-    /// could take it meanwhile.
-    pub(crate) fn publish(
-        &mut self,
-        message: &Message,
-        only: Option<PeerKey>,
-        invert: bool,
-        later: &mut Deferred,
-    ) -> Result<(), Refusal> {
-        self.turn()?;
-        self.select(message, invert);
-        if let Some(only) = only {
-            self.matched.retain(|key| *key == only);
-        }
-        let size = wire_size(&[], message);
-        self.spend(size);
-        let waits_for_all = self.waits_for_all();
-        if waits_for_all && self.block_full(size) {
-            return Err(Refusal::Full);
-        }
-        self.encoded.clear();
-        self.encoded.push(message.frames());
-        if self.matched.is_empty() {
-            self.counters.dropped_no_peer += 1;
-        }
-        if self.matched.len() > STEP && !waits_for_all {
-            self.leave(STEP, later);
-        }
-        self.copies = self.copies.wrapping_add(self.matched.len());
-        for at in 0..self.matched.len() {
-            let key = self.matched[at];
-            if !copy(&mut self.pipes, &mut self.counters, key, &self.encoded, message, size, later) {
-                self.found_full(key, later);
-            }
-        }
-        self.encoded.release(later);
-        Ok(())
-    }
-
-    /// Leaves the copies from that one on to [`copy_on`](Self::copy_on).
-    #[cold]
-    fn leave(&mut self, from: usize, later: &mut Deferred) {
-        let mut encoded = WireBuf::default();
-        encoded.extend(&self.encoded);
-        later.copy(Copies { peers: self.matched.split_off(from), encoded });
-    }
-
-    /// Makes some of the copies; says whether there are more. Who publishes meanwhile may be ahead with some peers and
-    /// behind with others: nobody has said which comes first.
-    pub(crate) fn copy_on(&mut self, copies: &mut Copies, message: &Message, later: &mut Deferred) -> bool {
-        let size = wire_size(&[], message);
-        let rest = copies.peers.len().saturating_sub(STEP);
-        for key in copies.peers.drain(rest..) {
-            if !copy(&mut self.pipes, &mut self.counters, key, &copies.encoded, message, size, later) {
-                self.found_full(key, later);
-            }
-        }
-        rest > 0
-    }
-
-    /// A pipe misses a copy.
-    fn found_full(&mut self, key: PeerKey, later: &mut Deferred) {
-        self.counters.full += 1;
-        if let Some(pipe) = self.pipes.get_mut(key) {
-            pipe.full += 1;
-        }
-        self.miss(key, later);
-    }
-
-    /// Copies made so far, of all messages.
-    pub(crate) const fn copies(&self) -> usize {
-        self.copies
-    }
-
     /// Whether a full subscriber holds the publisher up.
-    fn waits_for_all(&self) -> bool {
+    pub(super) fn waits_for_all(&self) -> bool {
         matches!(&self.route, Route::Fan(fan) if fan.waits_for_all)
     }
 
@@ -324,44 +232,6 @@ impl Outbox {
     /// The pipes that have begun to miss messages since this was asked last.
     pub(crate) fn take_missing(&mut self) -> Vec<PeerKey> {
         std::mem::take(&mut self.missing)
-    }
-
-    /// Collects the peers of a message, each once.
-    fn select(&mut self, message: &Message, invert: bool) {
-        self.stamp += 1;
-        self.matched.clear();
-        let Self { pipes, route, matched, stamp, .. } = self;
-        if let Route::Fan(fan) = route {
-            fan.matches(message.first(), |key| {
-                if let Some(pipe) = pipes.get_mut(key)
-                    && pipe.stamp != *stamp
-                    && pipe.closing.is_none()
-                {
-                    pipe.stamp = *stamp;
-                    matched.push(key);
-                }
-            });
-        }
-        if invert || matches!(route, Route::All) {
-            matched.clear();
-            let others = pipes.iter().filter(|(_, pipe)| pipe.stamp != *stamp && pipe.closing.is_none());
-            matched.extend(others.map(|(key, _)| key));
-        }
-    }
-
-    /// Marks the full ones among the selected peers, to be woken when they have room.
-    fn block_full(&mut self, size: usize) -> bool {
-        let mut any = false;
-        for key in &self.matched {
-            if let Some(pipe) = self.pipes.get_mut(*key)
-                && !pipe.has_room(size)
-            {
-                pipe.block();
-                self.counters.full += 1;
-                any = true;
-            }
-        }
-        any
     }
 
     /// Whether the peers that a send would go to have room for one more message. One that was found full has none before
@@ -385,12 +255,12 @@ impl Outbox {
     /// while they are still in the processor's cache. That is 512 KiB a turn, and 2 MiB of messages large enough not to be
     /// copied: 64 KiB go at 8.9 GB/s instead of 7.2, and just made at 6.8 instead of 5.7 (with 64 MiB a turn 2.9).
     #[inline]
-    fn spend(&mut self, size: usize) {
+    pub(super) fn spend(&mut self, size: usize) {
         self.budget.spend(1 + if size < BY_REFERENCE { size / 512 } else { size / 2048 });
     }
 
     #[inline]
-    fn turn(&mut self) -> Result<(), Refusal> {
+    pub(super) fn turn(&mut self) -> Result<(), Refusal> {
         if self.closed {
             Err(Refusal::Closed)
         } else if self.budget.is_spent() {
@@ -647,28 +517,6 @@ impl Outbox {
             _ => None,
         }
     }
-}
-
-/// Makes a copy for one peer, if it is still there; says whether it had room. (40 of 640 instructions of publishing to one
-/// subscriber less than as a call.)
-#[allow(clippy::inline_always, reason = "the figure above")]
-#[inline(always)]
-fn copy(
-    pipes: &mut SlotMap<PeerKey, OutPipe>,
-    counters: &mut OutCounters,
-    key: PeerKey,
-    encoded: &WireBuf,
-    message: &Message,
-    size: usize,
-    later: &mut Deferred,
-) -> bool {
-    let Some(pipe) = pipes.get_mut(key) else { return true };
-    let room = pipe.has_room(size);
-    if room {
-        counters.dropped_full += pipe.push_copy(encoded, message, size, later);
-        pipe.wake(later);
-    }
-    room
 }
 
 /// A pipe has room for those who wait.

@@ -28,7 +28,7 @@ pub(crate) struct FanOut {
 }
 
 impl FanOut {
-    /// Nodes that are walked in one step of a peer's end, one to ten for a topic: tens of microseconds.
+    /// Nodes that are walked in one step of a peer's end, one to ten for a topic.
     const STEP: usize = 64;
 
     /// A publisher whose application edits the table by hand if `manual`.
